@@ -1,0 +1,74 @@
+with transformed as (
+
+    select
+        record_id,
+        source,
+        source_rank,
+        source_object,
+        source_row,
+        event_id
+    from {{ ref('int_events_parsed') }}
+    where failure_reasons is null
+
+),
+
+-- ranking every record would sort the whole day: only ids that repeat can lose
+repeated_ids as (
+
+    select event_id
+    from transformed
+    group by event_id
+    having count(*) > 1
+
+),
+
+ranked as (
+
+    select
+        transformed.*,
+        row_number() over (
+            partition by transformed.event_id
+            order by transformed.source_rank, transformed.source_object, transformed.source_row
+        ) as arrival
+    from transformed
+    inner join repeated_ids on transformed.event_id = repeated_ids.event_id
+
+),
+
+repeated_today as (
+
+    select
+        record_id,
+        source,
+        event_id,
+        'same_day' as kind
+    from ranked
+    where arrival > 1
+
+),
+
+published_before as (
+
+    select
+        transformed.record_id,
+        transformed.source,
+        transformed.event_id,
+        'earlier_day' as kind
+    from transformed
+    where
+        transformed.event_id in (
+            {{ published_event_ids(var('lookback_days')) }}
+        )
+
+),
+
+duplicates as (
+
+    select * from repeated_today
+    union all
+    select * from published_before
+    where record_id not in (select record_id from repeated_today)
+
+)
+
+select * from duplicates

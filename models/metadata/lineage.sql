@@ -1,0 +1,26 @@
+with loads as (
+
+    {{ last_loads() }}
+
+),
+
+figures as (
+
+    select * from {{ ref('int_day_figures') }}
+
+)
+
+select
+    {{ load_date() }} as load_date,
+    {{ run_id() }} as run_id,
+    figures.source,
+    cast(loads.load_id as {{ dbt.type_string() }}) as load_id,
+    cast(loads.location as {{ dbt.type_string() }}) as source_location,
+    cast('raw_' || figures.source as {{ dbt.type_string() }}) as raw_schema,
+    cast('analytics.events' as {{ dbt.type_string() }}) as target_table,
+    figures.count_collected,
+    figures.count_quarantined,
+    figures.count_duplicates,
+    figures.count_published
+from figures
+left join loads on figures.source = loads.source

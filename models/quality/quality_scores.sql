@@ -1,0 +1,19 @@
+with scores as (
+
+    select * from {{ ref('int_quality_scores') }}
+
+)
+
+select
+    load_date,
+    {{ run_id() }} as run_id,
+    source,
+    dimension,
+    check_name,
+    attempted,
+    failed,
+    score,
+    threshold,
+    passed,
+    iteration
+from scores

@@ -1,0 +1,62 @@
+-- per source: what raw holds = what is published + quarantined + removed as a duplicate; each counted where it lies
+{{ config(
+    severity='error',
+    tags=['validate'],
+    meta={'dimension': 'conservation', 'remedy': 'escalate'},
+    description='Conservation: a record is published, quarantined or a duplicate, and never vanishes.',
+) }}
+
+with collected as (
+    {% for model in var('event_models') %}
+    select
+        '{{ source_of(model) }}' as source,
+        count(*) as count_records
+    from {{ ref(model) }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+
+),
+
+published as (
+
+    select
+        source,
+        count(*) as count_records
+    from {{ ref('int_events_publishable') }}
+    group by source
+
+),
+
+quarantined as (
+
+    select
+        source,
+        count(*) as count_records
+    from {{ day_of(ref('quarantined_events')) }}
+    group by source
+
+),
+
+duplicates as (
+
+    select
+        source,
+        count(*) as count_records
+    from {{ ref('int_duplicates') }}
+    group by source
+
+)
+
+select
+    collected.source,
+    collected.count_records as count_collected,
+    coalesce(published.count_records, 0) as count_published,
+    coalesce(quarantined.count_records, 0) as count_quarantined,
+    coalesce(duplicates.count_records, 0) as count_duplicates
+from collected
+left join published on collected.source = published.source
+left join quarantined on collected.source = quarantined.source
+left join duplicates on collected.source = duplicates.source
+where
+    collected.count_records
+    <> coalesce(published.count_records, 0) + coalesce(quarantined.count_records, 0) + coalesce(duplicates.count_records, 0)
