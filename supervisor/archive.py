@@ -1,0 +1,144 @@
+"""The day's raw data as received, kept in `archive/YYYY/MM/DD/<source>/` with a manifest of checksums.
+
+The archive is a folder, or a prefix of an S3 bucket (`s3://bucket/prefix`, written with boto3 and its usual credentials).
+Archiving again what is already there changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol
+
+MANIFEST = "manifest.json"
+
+
+class ArchiveError(Exception):
+    """Raised when the archive can't be written; says where and why."""
+
+
+@dataclass(frozen=True)
+class ArchivedFile:
+    """One file of the manifest; size in bytes, SHA-256 in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+class _Store(Protocol):
+    def read(self, path: str) -> bytes | None: ...
+    def put(self, path: str, local: Path) -> None: ...
+    def write(self, path: str, content: bytes) -> None: ...
+    def names(self, prefix: str) -> list[str]: ...
+    def remove(self, path: str) -> None: ...
+
+
+class _Folder:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read(self, path: str) -> bytes | None:
+        file = self._root / path
+        return file.read_bytes() if file.exists() else None
+
+    def put(self, path: str, local: Path) -> None:
+        target = self._root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.copyfile(local, partial)
+        os.replace(partial, target)
+
+    def write(self, path: str, content: bytes) -> None:
+        target = self._root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        partial.write_bytes(content)
+        os.replace(partial, target)
+
+    def names(self, prefix: str) -> list[str]:
+        base = self._root / prefix
+        return sorted(str(file.relative_to(self._root)) for file in base.rglob("*") if file.is_file())
+
+    def remove(self, path: str) -> None:
+        (self._root / path).unlink(missing_ok=True)
+
+
+class _Bucket:
+    def __init__(self, url: str) -> None:
+        import boto3
+
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        self._bucket, self._prefix = bucket, f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._client = boto3.client("s3")
+
+    def read(self, path: str) -> bytes | None:
+        try:
+            body: bytes = self._client.get_object(Bucket=self._bucket, Key=self._prefix + path)["Body"].read()
+        except self._client.exceptions.NoSuchKey:
+            return None
+        return body
+
+    def put(self, path: str, local: Path) -> None:
+        self._client.upload_file(str(local), self._bucket, self._prefix + path)
+
+    def write(self, path: str, content: bytes) -> None:
+        self._client.put_object(Bucket=self._bucket, Key=self._prefix + path, Body=content)
+
+    def names(self, prefix: str) -> list[str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+        keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
+        return sorted(key.removeprefix(self._prefix) for key in keys)
+
+    def remove(self, path: str) -> None:
+        self._client.delete_object(Bucket=self._bucket, Key=self._prefix + path)
+
+
+def archive_day(location: str, day: date, landing: Path, sources: Iterable[str], run_id: str) -> dict[str, Any]:
+    """Archive what a run received from the given sources; other sources of the day stay as they are.
+
+    Args:
+        location: Folder, or `s3://bucket/prefix`.
+        landing: Where the loaders left the files as received, a folder for each source.
+
+    Returns:
+        The day's manifest: {"date", "sources": {name: {"run_id", "files": [{path, size, sha256}]}}}.
+
+    Raises:
+        ArchiveError: It can't be written.
+    """
+    prefix = f"{day:%Y/%m/%d}/"
+    try:
+        store: _Store = _Bucket(location) if location.startswith("s3://") else _Folder(Path(location))
+        known = store.read(prefix + MANIFEST)
+        manifest: dict[str, Any] = json.loads(known) if known else {"date": day.isoformat(), "sources": {}}
+        for source in sources:
+            files = [_describe(file, landing / source) for file in sorted((landing / source).rglob("*")) if file.is_file()]
+            before = {entry["path"]: entry for entry in manifest["sources"].get(source, {}).get("files", [])}
+            for file in files:
+                if before.get(file.path) != asdict(file):
+                    store.put(f"{prefix}{source}/{file.path}", landing / source / file.path)
+            manifest["sources"][source] = {"run_id": run_id, "files": [asdict(file) for file in files]}
+            current = {f"{prefix}{source}/{file.path}" for file in files}
+            for stale in set(store.names(f"{prefix}{source}/")) - current:
+                store.remove(stale)
+        store.write(prefix + MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+    except ArchiveError:
+        raise
+    except Exception as error:
+        raise ArchiveError(f"archive {location}/{prefix} can't be written: {type(error).__name__}: {error}") from error
+    return manifest
+
+
+def _describe(file: Path, root: Path) -> ArchivedFile:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return ArchivedFile(str(file.relative_to(root)), file.stat().st_size, digest.hexdigest())

@@ -1,0 +1,87 @@
+"""A resident dbt: one process that parses the project once and then runs commands from its standard input.
+
+A dbt process costs seconds before it does anything, so the supervisor starts this one while the sources are being collected. It
+is a process and not a thread because only a process can be stopped when it hangs, and because the DuckDB file must be let go
+between commands. One JSON object per line: in {"args": [...]}, out {"event": ...}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import Any, TextIO
+
+
+def _quit_with_parent(parent: int) -> None:
+    """End this process when the supervisor is gone, so that nobody is left holding the warehouse."""
+    import time
+
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _release_warehouse() -> None:
+    """Let go of the DuckDB file, which dbt-duckdb may keep open after a command."""
+    if "dbt.adapters.duckdb.connections" in sys.modules:
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+        DuckDBConnectionManager.close_all_connections()
+
+
+def _node_event(message: Any) -> dict[str, Any] | None:
+    """What the supervisor shows of a dbt event: the end of a node."""
+    if message.info.name != "NodeFinished":
+        return None
+    node = message.data.node_info
+    return {
+        "event": "node",
+        "name": node.node_name,
+        "resource_type": node.resource_type,
+        "status": node.node_status,
+        "unique_id": node.unique_id,
+    }
+
+
+def serve(commands: TextIO, replies: TextIO) -> None:
+    """Parse the project, then answer commands until the input ends."""
+    from dbt.cli.main import dbtRunner
+
+    def reply(message: dict[str, Any]) -> None:
+        replies.write(json.dumps(message) + "\n")
+        replies.flush()
+
+    def on_event(message: Any) -> None:
+        event = _node_event(message)
+        if event is not None:
+            reply(event)
+
+    manifest = None
+    for line in commands:
+        command = json.loads(line)
+        runner = dbtRunner(manifest=manifest, callbacks=[on_event])
+        result = runner.invoke(command["args"])
+        _release_warehouse()
+        if command["args"][0] == "parse" and result.success:
+            manifest = result.result
+        reply(
+            {
+                "event": "done",
+                "success": result.success,
+                "exception": None if result.exception is None else str(result.exception),
+            }
+        )
+
+
+def main() -> None:
+    """Serve on the process' own standard streams; whatever dbt prints goes to standard error."""
+    threading.Thread(target=_quit_with_parent, args=(os.getppid(),), daemon=True).start()
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    serve(sys.stdin, replies)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""What a goal may bound: the figures of a run, their units and their canonical wording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from typing import Literal
+
+Operator = Literal["<", "<=", ">", ">=", "=="]
+Unit = Literal["fraction", "s", "MB", "cores", "count"]
+Better = Literal["high", "low", "any"]
+Stage = Literal["collect", "transform", "validate", "publish", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A figure of a run that a goal may bound.
+
+    Attributes:
+        name: As in `summary.json` where the figure is there too.
+        unit: "fraction" (0 to 1), "s", "MB" (10^6 bytes), "cores" or "count".
+        better: "high" or "low", which rules out bounds in the senseless direction; "any".
+        stage: The phase that decides it, or "run" for the whole run.
+        gate: Whether it must hold before anything is published.
+        meaning: What exactly is measured, denominators included.
+        aliases: What it is called in a goal file; the first is the canonical one.
+    """
+
+    name: str
+    unit: Unit
+    better: Better
+    stage: Stage
+    gate: bool
+    meaning: str
+    aliases: tuple[str, ...]
+
+    @property
+    def example(self) -> str:
+        """Return an accepted clause for this metric."""
+        low = self.better == "low"
+        if self.unit == "count":
+            bound = "= 0" if low else ">= 1"
+        elif self.unit == "fraction":
+            bound = "<= 2 %" if low else ">= 95 %"
+        else:
+            sample = {"s": "30 minutes", "MB": "8 GB", "cores": "4"}
+            bound = f"<= {sample[self.unit]}"
+        return f"{self.aliases[0]} {bound}"
+
+
+_ALL = (
+    Metric("sources_accounted", "fraction", "high", "collect", True,
+           "sources that were loaded or have a recorded failure / configured sources",
+           ("sources accounted", "sources accounted for")),
+    Metric("sources_loaded", "count", "high", "collect", True,
+           "sources whose records of the day are loaded", ("sources loaded",)),
+    Metric("sources_failed", "count", "low", "collect", True,
+           "configured sources whose records of the day are not loaded",
+           ("sources failed", "failed sources")),
+    Metric("unhandled_source_failures", "count", "low", "collect", True,
+           "failed sources without a recorded reason, or that kept another from loading",
+           ("unhandled source failures",)),
+    Metric("failure_rate", "fraction", "low", "transform", True,
+           "quarantined records / collected records",
+           ("failure rate", "transformation failure rate", "transformation failures")),
+    Metric("default_rate", "fraction", "low", "transform", True,
+           "records with a default value applied / transformed records",
+           ("default rate", "default values applied")),
+    Metric("completeness", "fraction", "high", "validate", True,
+           "transformed records with all required fields / transformed records",
+           ("completeness",)),
+    Metric("accuracy", "fraction", "high", "validate", True,
+           "transformed records in range, corrected ones too / transformed records",
+           ("accuracy",)),
+    Metric("consistency", "fraction", "high", "validate", True,
+           "transformed records whose references exist / transformed records",
+           ("consistency",)),
+    Metric("anomaly_rate", "fraction", "low", "validate", True,
+           "records flagged as statistical outliers / transformed records",
+           ("anomaly rate", "anomalies")),
+    Metric("duplicate_rate", "fraction", "low", "validate", True,
+           "duplicates removed / transformed records", ("duplicate rate",)),
+    Metric("records_lost", "count", "low", "validate", True,
+           "conservation: per source |collected - published - quarantined - duplicates|, summed",
+           ("records lost",)),
+    Metric("records_published", "count", "any", "publish", True,
+           "records of the day that are published", ("records published", "published records")),
+    Metric("duplicates_published", "count", "low", "publish", True,
+           "records to publish whose event_id is there already, in the day or the look-back",
+           ("duplicates published", "published duplicates")),
+    Metric("rerun_leftovers", "count", "low", "publish", False,
+           "idempotency: rows of the day's published partition that this publish did not write",
+           ("rerun leftovers",)),
+    Metric("lineage_gaps", "count", "low", "publish", False,
+           "lineage: sources with published records but without a lineage row of this run",
+           ("lineage gaps",)),
+    Metric("duration_s", "s", "low", "run", False, "wall time of the whole run",
+           ("duration", "deadline", "pipeline completes", "pipeline finishes", "run completes",
+            "run finishes")),
+    Metric("peak_memory_mb", "MB", "low", "run", False,
+           "highest resident memory of all processes of the run together, in 10^6 bytes",
+           ("peak memory", "memory", "RAM")),
+    Metric("cores_used", "cores", "low", "run", False,
+           "processor time of all processes of the run / its wall time",
+           ("cores", "CPU cores", "CPUs")),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+# also under the name in summary.json, whose underscores count as spaces
+ALIASES: dict[str, Metric] = {
+    alias.lower(): metric
+    for metric in _ALL
+    for alias in (*metric.aliases, metric.name.replace("_", " "))
+}
+
+
+def decimal_text(value: Fraction) -> str:
+    """Return a terminating fraction as plain decimal text without trailing zeros."""
+    with localcontext(prec=60):
+        text = f"{Decimal(value.numerator) / Decimal(value.denominator):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def format_check(metric: Metric, operator: str, threshold: Fraction) -> str:
+    """Return the canonical clause; compiling it gives the same metric, operator, threshold."""
+    if metric.unit == "fraction":
+        value = f"{decimal_text(threshold * 100)} %"
+    elif metric.unit == "s":
+        whole = threshold % 60 == 0
+        value = f"{decimal_text(threshold / 60)} min" if whole else f"{decimal_text(threshold)} s"
+    elif metric.unit == "MB":
+        whole = threshold % 1000 == 0
+        value = f"{decimal_text(threshold / 1000)} GB" if whole else f"{decimal_text(threshold)} MB"
+    else:
+        value = decimal_text(threshold)
+    return f"{metric.aliases[0]} {operator} {value}"

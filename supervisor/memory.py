@@ -1,0 +1,45 @@
+"""Peak memory of a run: all its processes together, sampled."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+import psutil
+
+_INTERVAL_S = 0.2
+
+
+class MemoryMeter:
+    """Samples the resident memory of this process and its descendants in a thread of its own.
+
+    Children that were there before it are not part of the run (the sandbox's servers) and do not count.
+    """
+
+    def __init__(self) -> None:
+        self._excluded = frozenset(child.pid for child in psutil.Process().children())
+        self._peak_bytes = 0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    @property
+    def peak_mb(self) -> float:
+        """Highest sum seen so far, in megabytes of 10^6 bytes."""
+        return round(self._peak_bytes / 1e6, 1)
+
+    def stop(self) -> None:
+        """End the sampling."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(_INTERVAL_S):
+            self._peak_bytes = max(self._peak_bytes, self._resident_bytes(psutil.Process()))
+
+    def _resident_bytes(self, process: psutil.Process) -> int:
+        total = 0
+        with contextlib.suppress(psutil.Error):
+            total = process.memory_info().rss
+            total += sum(self._resident_bytes(child) for child in process.children() if child.pid not in self._excluded)
+        return total

@@ -1,0 +1,187 @@
+"""What the console shows of each phase: figures in the shape of the origin's transcript."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from supervisor.console import Console
+from supervisor.ledger import LoadOutcome
+from supervisor.policy import Decision
+from supervisor.settings import Settings
+from supervisor.summary import DayFigures, total_of
+
+
+def percent(part: int, whole: int) -> str:
+    """A share for people, cut and not rounded up, so that what is not met never looks met."""
+    if whole == 0:
+        return "-"
+    hundredths = part * 10_000 // whole
+    return f"{hundredths // 100}.{hundredths % 100:02d}%"
+
+
+def collect_lines(outcomes: Mapping[str, LoadOutcome]) -> list[str]:
+    """Closing lines of phase 1."""
+    loaded = [outcome for outcome in outcomes.values() if outcome.loaded]
+    retries = sum(outcome.tries - 1 for outcome in loaded)
+    failed = [f"{name} ({outcome.reason})" for name, outcome in outcomes.items() if not outcome.loaded]
+    noun = "retry" if retries == 1 else "retries"
+    lines = [
+        f"Total records: {sum(outcome.collected for outcome in loaded):,}",
+        f"Sources: {len(loaded)}/{len(outcomes)} successful" + (f" ({retries} {noun})" if retries else ""),
+    ]
+    return lines + [f"Failed sources: {'; '.join(failed)}"] * bool(failed)
+
+
+def transform_started(console: Console, outcomes: Mapping[str, LoadOutcome]) -> None:
+    """Show what is being parsed."""
+    console.step(("parse",), "Parsing formats...", "running")
+    for name, outcome in outcomes.items():
+        if outcome.loaded:
+            console.step(("parse", name), f"{outcome.detail.get('title', name)}: {outcome.collected:,} records", "running")
+    console.step(("schema",), "Schema transformation...", "running")
+
+
+def transform_finished(
+    console: Console,
+    outcomes: Mapping[str, LoadOutcome],
+    figures: Mapping[str, DayFigures],
+    conversions: Mapping[str, int],
+) -> None:
+    """Show what came of the transformation."""
+    total = total_of(figures)
+    for name, one in figures.items():
+        title = outcomes[name].detail.get("title", name) if name in outcomes else name
+        console.step(("parse", name), f"{title}: {one.collected:,} records parsed", "ok")
+    console.step(("parse",), "Parsing formats", "ok")
+    console.step(("schema", "types"), f"Type conversion: {sum(conversions.values())} fields converted", "ok")
+    share = percent(total.defaulted, total.transformed)
+    console.step(("schema", "defaults"), f"Default values: applied to {total.defaulted:,} records ({share})", "ok")
+    rate = percent(total.transformed, total.collected)
+    text = f"Success rate: {rate} ({total.quarantined:,} failures quarantined)"
+    console.step(("schema", "rate"), text, "warning" if total.quarantined else "ok")
+    console.step(("schema",), "Schema transformation", "ok")
+    console.step(("staged",), f"{total.transformed:,} records in the common schema", "ok")
+
+
+def transform_lines(figures: Mapping[str, DayFigures]) -> list[str]:
+    """Closing lines of phase 2."""
+    total = total_of(figures)
+    rate = percent(total.transformed, total.collected)
+    return [
+        f"Total transformed: {total.transformed:,} / {total.collected:,} ({rate})",
+        f"Failed transformations: {total.quarantined:,} (quarantined)",
+    ]
+
+
+def validate_started(console: Console) -> None:
+    """Show that the checks run."""
+    console.step(("tests",), "Running dbt tests...", "running")
+
+
+def cleansing(console: Console, decision: Decision) -> None:
+    """Show that a remedy is applied."""
+    console.step(("cleanse", f"tier-{decision.tier}"), f"Applying automated correction, {decision.reason}...", "running")
+
+
+def validate_finished(console: Console, figures: Mapping[str, DayFigures], criteria: Sequence[Mapping[str, Any]]) -> None:
+    """Show the checks with their figures and thresholds."""
+    total = total_of(figures)
+    limits = {criterion["metric"]: criterion for criterion in criteria}
+
+    def verdict(metric: str, score: str) -> None:
+        criterion = limits.get(metric)
+        met = criterion is None or criterion["met"] is not False
+        limit = "" if criterion is None else f" (threshold: {float(criterion['threshold'] or 0):.0%})"
+        console.step((metric, "score"), f"{metric.capitalize()}: {score}{limit}", "ok" if met else "failed")
+        console.step((metric,), f"{metric.capitalize()} check", "ok" if met else "failed")
+
+    console.step(("tests",), "dbt tests", "ok")
+    missing = f"Missing fields: {total.missing_required:,} records ({percent(total.missing_required, total.transformed)})"
+    console.step(("completeness", "fields"), "Required fields: user_id, event_type, timestamp, amount", "info")
+    console.step(("completeness", "missing"), missing, "info")
+    verdict("completeness", percent(total.transformed - total.missing_required, total.transformed))
+    console.step(("accuracy", "range"), f"Range validation: {total.out_of_range:,} records out of range", "info")
+    if total.out_of_range:
+        text = f"Automated correction: {total.corrected:,} corrected, {total.flagged:,} flagged"
+        console.step(("accuracy", "range", "corrected"), text, "ok")
+    verdict("accuracy", percent(total.transformed - total.flagged, total.transformed))
+    if total.orphans is None:
+        console.step(("consistency",), "Consistency check: no users are known, references could not be checked", "warning")
+    else:
+        score = percent(total.transformed - total.orphans, total.transformed)
+        console.step(("consistency", "references"), f"Referential integrity: {score}", "ok" if not total.orphans else "failed")
+        verdict("consistency", score)
+    console.step(("duplicates",), f"Duplicate detection: {total.duplicates:,} found and removed", "ok")
+    console.step(("anomalies",), f"Anomaly detection: {total.anomalies:,} statistical outliers flagged for review", "ok")
+
+
+def validate_lines(figures: Mapping[str, DayFigures]) -> list[str]:
+    """Closing lines of phase 3."""
+    total = total_of(figures)
+    consistency = "not checked" if total.orphans is None else percent(total.transformed - total.orphans, total.transformed)
+    return [
+        f"Final record count: {total.published:,} (after deduplication)",
+        f"Completeness: {percent(total.transformed - total.missing_required, total.transformed)}",
+        f"Accuracy: {percent(total.transformed - total.flagged, total.transformed)}",
+        f"Consistency: {consistency}",
+    ]
+
+
+def publish_started(console: Console, warehouse: str, figures: Mapping[str, DayFigures]) -> None:
+    """Show where the day goes."""
+    console.step(("load",), "Warehouse load...", "running")
+    console.step(("load", "target"), f"Target: {warehouse}, analytics.events", "info")
+    console.step(("load", "records"), f"Records: {total_of(figures).published:,}", "info")
+
+
+def published(console: Console, run_id: str, figures: Mapping[str, DayFigures]) -> None:
+    """Show that the transaction was committed."""
+    console.step(("load",), "Warehouse load: committed in one transaction", "ok")
+    console.step(("metadata",), f"Metadata: run {run_id} recorded", "ok")
+    console.step(("lineage",), f"Data lineage: {len(figures)} sources tracked to the warehouse", "ok")
+
+
+def reported(console: Console, path: str) -> None:
+    """Show where the report is."""
+    console.step(("report",), f"Quality report: {path}", "ok")
+
+
+def archived(console: Console, location: str) -> None:
+    """Show where the raw data is."""
+    console.step(("archive",), f"Raw data archived: {location}", "ok")
+
+
+def publish_lines(figures: Mapping[str, DayFigures]) -> list[str]:
+    """Closing lines of phase 4."""
+    return [f"Published: {total_of(figures).published:,} records"]
+
+
+def offenders(figures: Mapping[str, DayFigures]) -> list[str]:
+    """The sources that a missed threshold is due to, worst first."""
+    ranked = sorted(figures.items(), key=lambda item: item[1].quarantined + item[1].missing_required + item[1].flagged)
+    return [
+        f"{name}: {one.quarantined:,} of {one.collected:,} quarantined, {one.missing_required:,} incomplete, "
+        f"{one.flagged:,} out of range"
+        for name, one in reversed(ranked)
+    ]
+
+
+def recommendation(observed: str) -> str:
+    """What to do about an unmet criterion."""
+    subject = observed.split(":", 1)[0]
+    return f"review {subject}: look at the worst offenders, mend the feed or add a rule to seeds/, then run the same command again"
+
+
+def repair_command(settings: Settings, missing: Sequence[str]) -> str:
+    """The command that completes a partial day."""
+    command = f"python orchestrate.py --date {settings.date.isoformat()}"
+    if settings.target != "duckdb":
+        command += f" --target {settings.target}"
+    return command + (f" --source-filter {missing[0]}" if len(missing) == 1 else "")
+
+
+def repair(settings: Settings, failed: Mapping[str, LoadOutcome]) -> str:
+    """What to do when sources are down."""
+    names = ", ".join(failed)
+    return f"check that {names} can be reached, then run: {repair_command(settings, list(failed))}"
