@@ -1,0 +1,167 @@
+"""The sandbox as a process: however it ends, it leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.figures import GOLDEN_DATE
+from sandbox.process import SandboxError, running_sandbox
+
+ROOT = Path(__file__).resolve().parents[3]
+SCALE = 0.01
+DATE = GOLDEN_DATE.isoformat()
+TABLE = "transactions_2025_11_16"
+
+
+def start(*options: str, **settings: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sandbox", f"--date={DATE}", f"--scale={SCALE}", *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **({"stdin": subprocess.PIPE} | settings),
+    )
+
+
+def read_env(process: subprocess.Popen[bytes]) -> dict[str, str]:
+    assert process.stdout is not None
+    env: dict[str, str] = json.loads(process.stdout.readline())["env"]
+    return env
+
+
+def assert_nothing_is_left(folder: Path, env: dict[str, str] | None = None, within_s: float = 10.0) -> None:
+    """No process works in `folder`, nothing is in it, and no port answers."""
+    deadline = time.monotonic() + within_s
+    while left := [*_processes_in(folder), *folder.iterdir(), *_open_ports(env or {})]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def _open_ports(env: dict[str, str]) -> list[int]:
+    urls = [value for key, value in env.items() if key.endswith("_URL") and value.startswith("http:")]
+    ports = [int(url.rpartition(":")[2]) for url in urls]
+    ports += [int(value) for key, value in env.items() if key.endswith("__PORT")]
+    assert len(ports) in (0, 4)
+    with contextlib.ExitStack() as stack:
+        sockets = {port: stack.enter_context(socket.socket()) for port in ports}
+        return [port for port, client in sockets.items() if client.connect_ex(("127.0.0.1", port)) == 0]
+
+
+def _processes_in(folder: Path) -> list[str]:
+    commands = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            commands.append(path.read_bytes().replace(b"\0", b" ").decode())
+    return [command for command in commands if str(folder) in command]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files that every user may pass through, as /tmp is."""
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+def test_closing_standard_input_removes_everything(folder: Path) -> None:
+    process = start()
+    env = read_env(process)
+    assert _processes_in(folder)
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert_nothing_is_left(folder, env, within_s=0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_removes_everything(folder: Path, number: signal.Signals) -> None:
+    process = start(stdin=subprocess.DEVNULL)
+    env = read_env(process)
+    process.send_signal(number)
+    assert process.wait(10) == 0
+    assert_nothing_is_left(folder, env, within_s=0)
+
+
+@pytest.mark.parametrize("delay_s", [0.4, 0.9])
+def test_a_signal_while_it_starts_removes_everything(folder: Path, delay_s: float) -> None:
+    process = start()
+    time.sleep(delay_s)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) in (0, -signal.SIGTERM)
+    assert_nothing_is_left(folder, within_s=0)
+
+
+@pytest.mark.parametrize("delay_s", [0.6, None])
+def test_nothing_survives_a_kill(folder: Path, delay_s: float | None) -> None:
+    """Killed while it starts, or (None) once it serves."""
+    process = start()
+    if delay_s is None:
+        read_env(process)
+    else:
+        time.sleep(delay_s)
+    process.kill()
+    process.wait()
+    assert_nothing_is_left(folder)
+
+
+def test_the_end_of_the_parent_is_the_end_of_the_sandbox(folder: Path) -> None:
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import subprocess, sys, time\nsubprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)\ntime.sleep(60)",
+            *(sys.executable, "-m", "sandbox", f"--date={DATE}", f"--scale={SCALE}"),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    env = read_env(parent)
+    parent.kill()
+    parent.wait()
+    assert_nothing_is_left(folder, env)
+
+
+def test_postgres_starts_where_its_user_may_not_go(folder: Path) -> None:
+    """Below a closed folder, such as root's home, the server's programs are copied out of it."""
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    environment = os.environ | {"TMPDIR": str(closed)}
+    process = start(env=environment)
+    read_env(process)
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--faults=api=dwon"], "unknown fault 'api=dwon'"),
+        (["--scale=1000"], "scale '1000': must be a number from 0.01 to 100"),
+        (["--scale=nan"], "scale 'nan'"),
+        (["--date=2025-02-30"], "'2025-02-30' is not a date"),
+    ],
+)
+def test_misuse_ends_with_code_2_and_says_why(options: list[str], said: str) -> None:
+    process = start(*options)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out) == (2, b"")
+    assert said in err.decode()
+
+
+def test_a_start_that_fails_is_an_error_with_its_reason() -> None:
+    with (
+        pytest.raises(SandboxError, match="99999 extra defects: at most"),
+        running_sandbox(DATE, SCALE, faults="data=signs:99999"),
+    ):
+        pass
