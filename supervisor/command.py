@@ -17,7 +17,7 @@ from supervisor.console import ClosableConsole, ConsoleMode, make_console
 from supervisor.goal import GoalError, load_goal
 from supervisor.ledger import DayState, read_day
 from supervisor.lock import LockHeldError, run_lock
-from supervisor.memory import MemoryMeter
+from supervisor.resources import ResourceMeter
 from supervisor.run import DayRun
 from supervisor.settings import Settings, UsageError
 from supervisor.warehouse import DuckDBWarehouse, Warehouse, WarehouseError, open_warehouse
@@ -101,7 +101,7 @@ def _run(request: Request, console: ClosableConsole) -> Result:
                 goal_path=request.goal_path,
                 notes=tuple(notes),
             )
-            meter = MemoryMeter()
+            meter = ResourceMeter()
             console.run_started(run_id=run_id, date=str(settings.date), target=settings.target, notes=settings.notes)
             run = DayRun(settings, goal, warehouse, console, run_id, meter)
             summary = run.execute(state, sources_to_collect(settings, state))

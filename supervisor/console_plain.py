@@ -103,9 +103,7 @@ class PlainConsole:
 
     def _write(self, area: str, key: str, text: str) -> None:
         stamp = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        words = "  ".join(
-            (plain_text(area, 40), plain_text(key, 80), ascii_signs(plain_text(text)))
-        )
+        words = "  ".join((plain_text(area, 40), plain_text(key, 80), ascii_signs(plain_text(text))))
         line = encodable(f"{stamp}  {words}", getattr(self._stream, "encoding", None) or "utf-8")
         try:
             self._stream.write(line + "\n")

@@ -137,9 +137,7 @@ class _Drawing:
         rows: list[Step | str] = list(steps.values())
         yield from self._rows(rows, guide, top=guide == "", fold=fold)
 
-    def _rows(
-        self, rows: list[Step | str], guide: str, *, top: bool = False, fold: bool = False
-    ) -> Iterator[str]:
+    def _rows(self, rows: list[Step | str], guide: str, *, top: bool = False, fold: bool = False) -> Iterator[str]:
         for position, row in enumerate(rows, 1):
             last = position == len(rows)
             lead = guide + (self.signs.last if last else self.signs.branch)

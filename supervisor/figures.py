@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 UNKNOWN = "unknown"
@@ -48,7 +49,11 @@ def number(value: Any) -> Decimal | None:
     if value is None or isinstance(value, bool):
         return None
     try:
-        result = Decimal(repr(value)) if isinstance(value, float) else Decimal(str(value).strip())
+        if isinstance(value, Fraction):
+            return Decimal(value.numerator) / Decimal(value.denominator)
+        # the shortest text of a float is what was meant; subclasses have a repr of their own
+        text = float.__repr__(value) if isinstance(value, float) else str(value).strip()
+        result = Decimal(text)
     except (InvalidOperation, ValueError):
         return None
     return result if result.is_finite() else None

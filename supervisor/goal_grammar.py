@@ -100,6 +100,7 @@ _QUANTITY = (
     r"(?P<number>[-+]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15})(?:\.[0-9]{1,9})?)"
     rf"(?:\s*(?P<unit>(?:{_either(_UNITS)}|[KM])(?![A-Za-z0-9])))?"
 )
+_LONGEST_LINE = 500
 _FILLER = r"(?:\s+(?:is|are|of|in|must be|should be|stays|remains))*"
 _NAME_FIRST = re.compile(
     rf"(?:the\s+)?(?P<name>\S.*?){_FILLER}\s*{_OPERATOR}\s*{_QUANTITY}"
@@ -287,6 +288,8 @@ def compile_line(text: str) -> list[Check]:
     Raises:
         Refusal: A part of the line compiles to nothing.
     """
+    if len(text) > _LONGEST_LINE:
+        raise Refusal(f"longer than {_LONGEST_LINE} characters")
     head, colon, tail = text.partition(":")
     if colon and "(" not in head:
         if head.strip().lower() in _LEADS:

@@ -54,7 +54,7 @@ _ALL = (
            "sources that were loaded or have a recorded failure / configured sources",
            ("sources accounted", "sources accounted for")),
     Metric("sources_loaded", "count", "high", "collect", True,
-           "sources whose records of the day are loaded", ("sources loaded",)),
+           "sources whose records of the day are loaded", ("sources loaded", "source loaded")),
     Metric("sources_failed", "count", "low", "collect", True,
            "configured sources whose records of the day are not loaded",
            ("sources failed", "failed sources")),

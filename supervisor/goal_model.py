@@ -144,6 +144,14 @@ class Goal:
             if criterion.metric in DBT_VARS and criterion.threshold is not None
         }
 
+    def enforced_vars(self) -> dict[str, float | bool]:
+        """Return every threshold var of the dbt tests: the goal's, and for what it does not name one that all pass."""
+        lenient: dict[str, float | bool] = {
+            **{name: 1.0 if name.startswith("failure_rate") else 0.0 for name in DBT_VARS.values()},
+            **{name.replace("_threshold", "_strict"): False for name in DBT_VARS.values()},
+        }
+        return {**lenient, **self.dbt_vars(), **self.dbt_strict()}
+
     def dbt_strict(self) -> dict[str, bool]:
         """Return for each of `dbt_vars` whether a score exactly at the threshold fails.
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from supervisor.console import Console
+from supervisor.figures import share
 from supervisor.ledger import LoadOutcome
 from supervisor.policy import Decision
 from supervisor.settings import Settings
@@ -13,10 +14,16 @@ from supervisor.summary import DayFigures, total_of
 
 
 def percent(part: int, whole: int) -> str:
-    """A share for people, cut and not rounded up, so that what is not met never looks met."""
-    if whole == 0:
-        return "-"
-    hundredths = part * 10_000 // whole
+    """A good share for people, rounded down, so that what is not met never looks met."""
+    return _percent(part * 10_000 // whole) if whole else "-"
+
+
+def bad_percent(part: int, whole: int) -> str:
+    """A bad share for people, rounded up, for the same reason."""
+    return _percent(-(-part * 10_000 // whole)) if whole else "-"
+
+
+def _percent(hundredths: int) -> str:
     return f"{hundredths // 100}.{hundredths % 100:02d}%"
 
 
@@ -55,7 +62,7 @@ def transform_finished(
         console.step(("parse", name), f"{title}: {one.collected:,} records parsed", "ok")
     console.step(("parse",), "Parsing formats", "ok")
     console.step(("schema", "types"), f"Type conversion: {sum(conversions.values())} fields converted", "ok")
-    share = percent(total.defaulted, total.transformed)
+    share = bad_percent(total.defaulted, total.transformed)
     console.step(("schema", "defaults"), f"Default values: applied to {total.defaulted:,} records ({share})", "ok")
     rate = percent(total.transformed, total.collected)
     text = f"Success rate: {rate} ({total.quarantined:,} failures quarantined)"
@@ -92,12 +99,12 @@ def validate_finished(console: Console, figures: Mapping[str, DayFigures], crite
     def verdict(metric: str, score: str) -> None:
         criterion = limits.get(metric)
         met = criterion is None or criterion["met"] is not False
-        limit = "" if criterion is None else f" (threshold: {float(criterion['threshold'] or 0):.0%})"
+        limit = "" if criterion is None else f" (threshold: {share(criterion['threshold'])})"
         console.step((metric, "score"), f"{metric.capitalize()}: {score}{limit}", "ok" if met else "failed")
         console.step((metric,), f"{metric.capitalize()} check", "ok" if met else "failed")
 
     console.step(("tests",), "dbt tests", "ok")
-    missing = f"Missing fields: {total.missing_required:,} records ({percent(total.missing_required, total.transformed)})"
+    missing = f"Missing fields: {total.missing_required:,} records ({bad_percent(total.missing_required, total.transformed)})"
     console.step(("completeness", "fields"), "Required fields: user_id, event_type, timestamp, amount", "info")
     console.step(("completeness", "missing"), missing, "info")
     verdict("completeness", percent(total.transformed - total.missing_required, total.transformed))

@@ -57,9 +57,11 @@ class EngineSettings:
     memory_limit_bytes: int | None
     threads: int | None
 
-    def duckdb(self) -> dict[str, str | int | bool]:
-        """Return the settings under DuckDB's own names."""
-        settings: dict[str, str | int | bool] = {"preserve_insertion_order": False}
+    def duckdb(self) -> dict[str, str | bool | int | float | list[str]]:
+        """Return the settings under DuckDB's own names, as `duckdb.connect(config=...)` wants."""
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "preserve_insertion_order": False
+        }
         if self.memory_limit_bytes is not None:
             settings["memory_limit"] = f"{self.memory_limit_bytes // 10**6}MB"
         if self.threads is not None:

@@ -33,6 +33,7 @@ from supervisor.report_view import (
     PAYLOAD_CHARACTERS,
     clip,
     decisions_of,
+    findings_of,
     flow_of_day,
     flows_by_source,
     funnel_of,
@@ -88,12 +89,8 @@ def _context(data: ReportData) -> dict[str, Any]:
     day = flow_of_day(summary)
     iterations, scores = score_groups(data.scores, titles)
     reasons, more_reasons = reason_groups(data.rejections, titles)
-    corrections, more_corrections = clip(
-        sorted(data.corrections, key=lambda group: -group.count), MOST_GROUPS
-    )
-    anomalies, more_anomalies = clip(
-        sorted(data.anomalies, key=lambda group: -group.count), MOST_GROUPS
-    )
+    corrections, more_corrections = clip(sorted(data.corrections, key=lambda group: -group.count), MOST_GROUPS)
+    anomalies, more_anomalies = clip(sorted(data.anomalies, key=lambda group: -group.count), MOST_GROUPS)
     decisions, more_decisions = decisions_of(summary)
     phases = phases_of(summary)
     longest = max((seconds or 0 for _, _, seconds in phases), default=0) or 1
@@ -106,6 +103,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "criteria": [(one, margin_of(one)) for one in criteria_of(summary)],
         "day": day,
         "flows": flows_by_source(summary),
+        "found": findings_of(summary),
         "funnel": funnel_of(day),
         "iterations": iterations,
         "scores": scores,

@@ -72,7 +72,7 @@ def _joined(names: list[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _goal_sentence(summary: Mapping[str, Any]) -> str:
+def _goal_sentence(summary: Mapping[str, Any], subject: str = "The goal is met") -> str:
     checked = [one for one in criteria_of(summary) if one.checked]
     missed = [one for one in checked if one.met is False]
     if not checked:
@@ -81,7 +81,7 @@ def _goal_sentence(summary: Mapping[str, Any]) -> str:
         words = "; ".join(f"{one.text}: {one.measured}, not {one.threshold}" for one in missed)
         return f"The goal is missed ({words})."
     if all(one.met for one in checked):
-        return f"The goal is met: {goal_tally(summary)}."
+        return f"{subject}: {goal_tally(summary)}."
     return f"The goal is not fully measured: {goal_tally(summary)}."
 
 
@@ -122,9 +122,7 @@ def _sentences(*sentences: str) -> tuple[str, ...]:
 
 def _success(summary: Mapping[str, Any]) -> Verdict:
     missed = any(one.checked and not one.met for one in criteria_of(summary))
-    sentences = _sentences(
-        _goal_sentence(summary), _account_sentence(summary), _flag_sentence(summary)
-    )
+    sentences = _sentences(_goal_sentence(summary), _account_sentence(summary), _flag_sentence(summary))
     if _gap(summary):
         return Verdict("bad", "✗", "Published, sums wrong",
                        "Don't trust these numbers yet: records are unaccounted for.",
@@ -144,11 +142,9 @@ def _partial(summary: Mapping[str, Any]) -> Verdict:
     answer = "Use this day's numbers with care: they are incomplete."
     sentences = _sentences(
         f"{_joined(missing)} could not be collected, so totals are too low." if missing else "",
-        f"{_joined(stale)} could not be refreshed; the records of an earlier run were used."
-        if stale
-        else "",
+        f"{_joined(stale)} could not be refreshed; the records of an earlier run were used." if stale else "",
         f"Cause: {causes}." if causes else "",
-        _goal_sentence(summary),
+        _goal_sentence(summary, "What is there meets the goal"),
         _account_sentence(summary),
         _flag_sentence(summary),
     )
@@ -160,6 +156,7 @@ def _unpublished(summary: Mapping[str, Any], status: str) -> Verdict:
     escalation = mapping(summary.get("escalation"))
     error = summary.get("error")
     reason = escalation.get("reason") or mapping(error).get("message") or error
+    advice = plain_text(escalation.get("recommendation"), 800)
     published = was_published(summary)
     answer = (
         "The day was published before the run failed."
@@ -170,7 +167,7 @@ def _unpublished(summary: Mapping[str, Any], status: str) -> Verdict:
     sentences = _sentences(
         f"Reason: {plain_text(reason, 800).rstrip('.')}." if reason else "",
         _goal_sentence(summary),
-        plain_text(escalation.get("recommendation"), 800),
+        f"Recommendation: {advice}" if advice else "",
     )
     offenders = tuple(escalation_lines(escalation.get("offenders")))
     suffix = "escalated" if status == "ESCALATED" else status.lower()

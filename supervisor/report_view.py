@@ -31,6 +31,15 @@ REASONS = {
     "event_type_unknown": "The event type is not among the known ones.",
     "orphan_user": "The user does not exist.",
 }
+_FINDINGS = (
+    ("defaults_applied", "An optional field was missing", "the default was filled in"),
+    ("missing_required", "A required field is missing", "kept, marked incomplete"),
+    ("out_of_range", "Amount out of range", "corrected or flagged"),
+    ("corrected", "of these, corrected", "value before and after recorded"),
+    ("flagged", "of these, flagged", "kept, marked out of range"),
+    ("anomalies", "Statistical outlier", "kept, marked for review"),
+    ("late", "Occurred on an earlier day", "kept, marked late"),
+)
 _TOTALS = frozenset({"all", "total", "*"})
 _Item = TypeVar("_Item")
 
@@ -148,6 +157,11 @@ def funnel_of(flow: Flow) -> list[FunnelStep]:
     return steps
 
 
+def findings_of(summary: Mapping[str, Any]) -> list[tuple[str, Decimal, str]]:
+    """Return (finding, records, what was done) for the figures that the summary has."""
+    return [(label, records, done) for key, label, done in _FINDINGS if (records := figure(summary, key)) is not None]
+
+
 def margin_of(criterion: CriterionFacts) -> str:
     """Return how far a figure lies from its threshold, in words; "" where that says nothing."""
     measured, threshold = criterion.raw_measured, criterion.raw_threshold
@@ -187,15 +201,11 @@ def score_groups(
             gain = ("+" if after > before else "\u2212") + points(after, before)
         total = source.lower() in _TOTALS
         title = "All" if total else titles.get(source, source)
-        groups.setdefault((dimension, check), []).append(
-            ScoreRow(title, total, last, by_iteration, gain)
-        )
+        groups.setdefault((dimension, check), []).append(ScoreRow(title, total, last, by_iteration, gain))
     return iterations, [(*key, rows) for key, rows in groups.items()]
 
 
-def reason_groups(
-    rejections: Iterable[Rejection], titles: Mapping[str, str]
-) -> tuple[list[ReasonGroup], int]:
+def reason_groups(rejections: Iterable[Rejection], titles: Mapping[str, str]) -> tuple[list[ReasonGroup], int]:
     """Return the most frequent reasons first, and how many reasons are left out."""
     by_reason: dict[str, list[Rejection]] = {}
     for rejection in rejections:
@@ -205,11 +215,7 @@ def reason_groups(
     groups = []
     for code, total in sorted(totals.items(), key=lambda item: (-item[1], item[0])):
         group = sorted(by_reason[code], key=lambda one: -one.count)
-        examples = [
-            (titles.get(one.source, one.source), example)
-            for one in group
-            for example in one.examples
-        ]
+        examples = [(titles.get(one.source, one.source), example) for one in group for example in one.examples]
         groups.append(
             ReasonGroup(
                 code=code,
@@ -238,10 +244,7 @@ def decisions_of(summary: Mapping[str, Any]) -> tuple[list[dict[str, str]], int]
     """Return the decisions as clean texts in their order, and how many are left out."""
     decisions = entries(summary.get("decisions"))
     keys = ("phase", "observed", "decision", "outcome")
-    shown = [
-        {key: plain_text(entry.get(key), 800) for key in keys}
-        for entry in decisions[:MOST_DECISIONS]
-    ]
+    shown = [{key: plain_text(entry.get(key), 800) for key in keys} for entry in decisions[:MOST_DECISIONS]]
     return shown, max(len(decisions) - MOST_DECISIONS, 0)
 
 
@@ -258,6 +261,7 @@ def lineage_of(data: ReportData, sources: Iterable[SourceFacts]) -> list[Lineage
             None if source.published is None else int(source.published),
         )
         for source in sources
+        if source.loaded or source.published
     ]
 
 

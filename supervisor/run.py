@@ -18,11 +18,13 @@ from supervisor.dbt import Dbt, DbtError
 from supervisor.findings import judge, newly_broken
 from supervisor.goal import Goal, evaluate
 from supervisor.journal import Journal
-from supervisor.ledger import DayState, LoadOutcome, commit_loads, migrate, read_day, record_run
-from supervisor.memory import MemoryMeter
+from supervisor.ledger import DayState, LoadOutcome, commit_loads, migrate, record_run
+from supervisor.plan_budgets import PhaseBudgets
 from supervisor.policy import Allowance, Decision, Step, decide
 from supervisor.publish import publish_day
+from supervisor.report_data import ReportData
 from supervisor.report_reader import read_report_data
+from supervisor.resources import ResourceMeter
 from supervisor.settings import Settings
 from supervisor.summary import (
     SCHEMA_VERSION,
@@ -37,8 +39,8 @@ EXIT_CODES = {"SUCCESS": 0, "NOTHING_TO_DO": 0, "PARTIAL": 3, "ESCALATED": 4, "F
 MAX_ITERATIONS = 3
 MAX_TRIES = 3
 DEFAULT_DEADLINE_S = 1800
-# the origin's proportions, 15 : 15 : 5 : 10
-SHARES = {"collect": 15 / 45, "transform": 15 / 45, "validate": 5 / 45, "publish": 10 / 45}
+# what an iteration is taken to cost before one has been measured
+ITERATION_S = 5.0
 
 
 class EscalationError(Exception):
@@ -53,7 +55,7 @@ class DayRun:
     """The run of one day; `execute` does it all and returns the summary."""
 
     def __init__(
-        self, settings: Settings, goal: Goal, warehouse: Warehouse, console: Console, run_id: str, meter: MemoryMeter
+        self, settings: Settings, goal: Goal, warehouse: Warehouse, console: Console, run_id: str, meter: ResourceMeter
     ) -> None:
         self.settings, self.goal, self.warehouse, self.console, self.run_id = settings, goal, warehouse, console, run_id
         self.meter = meter
@@ -62,6 +64,8 @@ class DayRun:
         self.journal = Journal(self.run_dir / "decisions.jsonl")
         self.started_at = datetime.now(UTC)
         self._clock = time.monotonic()
+        self._budgets = PhaseBudgets.for_deadline(goal.limits.deadline_s or DEFAULT_DEADLINE_S)
+        self._iteration_s = ITERATION_S
         self.phases: dict[str, dict[str, Any]] = {}
         self.outcomes: dict[str, LoadOutcome] = {}
         self.collected_by: dict[str, str] = {}
@@ -95,9 +99,8 @@ class DayRun:
         finally:
             if dbt is not None:
                 dbt.close()
-        summary = self.summary(status)
+        self._write_report(status)
         if status != "ESCALATED":
-            self._write_report(summary)
             self._archive(to_collect)
             self._finish_phase("publish", "COMPLETED", narrate.publish_lines(self.figures))
         return self._conclude(status)
@@ -162,7 +165,7 @@ class DayRun:
         broken = [finding for finding in judge(self.results.values()) if finding.kind == "error"]
         tries = 1
         while broken:
-            decision = decide(broken, self.history, self._allowance(retries=MAX_TRIES - tries))
+            decision = decide(broken, self.history, self._allowance("transform", retries=MAX_TRIES - tries))
             if decision.action != "retry":
                 self.journal.record("transform", decision.observed, "escalate", decision.reason)
                 raise EscalationError("transform", decision.observed, decision.reason, "mend the model, then run the same command")
@@ -181,7 +184,7 @@ class DayRun:
         self._invoke(dbt, "test", ["test", "--exclude-resource-type", "unit_test"], tier=0)
         tier = 0
         while True:
-            decision = decide(judge(self.results.values()), self.history, self._allowance())
+            decision = decide(judge(self.results.values()), self.history, self._allowance("validate"))
             if decision.action == "publish":
                 self.journal.record("validate", decision.observed, "publish", decision.reason)
                 break
@@ -201,7 +204,9 @@ class DayRun:
         assert decision.tier is not None
         before = dict(self.results)
         narrate.cleansing(self.console, decision)
+        started = time.monotonic()
         self._rebuild(dbt, f"iteration-{len(self.history) + 1}", decision, decision.tier)
+        self._iteration_s = time.monotonic() - started
         worse = newly_broken(before, self.results)
         step = Step(decision.tier, _rows(before, decision.tier), _rows(self.results, decision.tier), bool(worse))
         self.history.append(step)
@@ -239,7 +244,7 @@ class DayRun:
 
     def _invoke(self, dbt: Dbt, name: str, arguments: list[str], tier: int) -> Any:
         variables = {
-            **self.goal.dbt_vars(),
+            **self.goal.enforced_vars(),
             "load_date": self.settings.date.isoformat(),
             "run_id": self.run_id,
             "publish": "together",
@@ -272,24 +277,29 @@ class DayRun:
             self.journal.record("validate", observed, "escalate", "a criterion of the goal is not met")
             raise EscalationError("validate", observed, "a criterion of the goal is not met", narrate.recommendation(observed))
 
-    def _allowance(self, retries: int = 0) -> Allowance:
-        spent = time.monotonic() - self._clock
-        left = self._deadline() * (1 - SHARES["publish"]) - spent
-        return Allowance(iterations=MAX_ITERATIONS - len(self.history), retries=retries, seconds=left)
-
-    def _deadline(self) -> float:
-        return float(self.goal.limits.deadline_s or DEFAULT_DEADLINE_S)
+    def _allowance(self, phase: str, retries: int = 0) -> Allowance:
+        return Allowance(
+            iterations=MAX_ITERATIONS - len(self.history),
+            retries=retries,
+            seconds=self._budget(phase),
+            iteration_seconds=self._iteration_s,
+        )
 
     def _budget(self, phase: str) -> float:
-        return self._deadline() * SHARES[phase]
+        """Seconds that the running phase may still take."""
+        return self._budgets.spend(phase, self._elapsed(phase)).remaining(phase)
+
+    def _elapsed(self, phase: str) -> float:
+        return round(time.monotonic() - self.phases[phase]["started"], 3)
 
     def _start_phase(self, name: str, title: str) -> None:
         self.phases[name] = {"status": "RUNNING", "started": time.monotonic()}
         self.console.phase_started(name, title)
 
     def _finish_phase(self, name: str, status: str, lines: list[str]) -> None:
-        duration_s = round(time.monotonic() - self.phases[name].pop("started"), 3)
+        duration_s = self._elapsed(name)
         self.phases[name] = {"status": status, "duration_s": duration_s}
+        self._budgets = self._budgets.spend(name, duration_s)
         self.console.phase_finished(name, status, [*lines, f"Duration: {duration_s:.1f} s"])
 
     def _escalate(self, error: Exception) -> None:
@@ -312,16 +322,24 @@ class DayRun:
             migrate(session)
             record_run(session, self.summary("ESCALATED"), self.journal.entries)
 
-    def _write_report(self, summary: Mapping[str, Any]) -> None:
+    def _write_report(self, status: str) -> None:
         from supervisor.report import render_report
 
-        path = self.settings.work_dir / "reports" / f"quality_{self.run_id}.html"
+        self.report = f"reports/quality_{self.run_id}.html"
+        summary = self.summary(status)
+        if "publish" in self.phases:
+            # the report is the phase's last work but one, so it tells of the phase as done
+            summary["phases"]["publish"] = {"status": "COMPLETED", "duration_s": self._elapsed("publish")}
         with self.warehouse.session() as session:
-            data = read_report_data(session, {**summary, "report": str(path)})
+            if self.figures:
+                data = read_report_data(session, summary, published=status != "ESCALATED")
+            else:
+                data = ReportData(summary=summary)
+        path = self.settings.work_dir / self.report
         path.parent.mkdir(exist_ok=True)
         path.write_text(render_report(data), encoding="utf-8")
-        self.report = str(path.relative_to(self.settings.work_dir))
-        narrate.reported(self.console, self.report)
+        if status != "ESCALATED":
+            narrate.reported(self.console, self.report)
 
     def _archive(self, to_collect: list[str]) -> None:
         if not self.settings.archive:
@@ -363,6 +381,8 @@ class DayRun:
         }
 
     def _conclude(self, status: str) -> dict[str, Any]:
+        # dbt and the loaders have ended, so their processor time is known now
+        self.measured["cores_used"] = self.meter.cpu_seconds() / (time.monotonic() - self._clock)
         summary = self.summary(status)
         write_json(self.run_dir / "summary.json", summary)
         return summary

@@ -165,10 +165,7 @@ def issues_of(summary: Mapping[str, Any]) -> list[str]:
             issues.append(f"{plural(summary[key], noun)} ({note})")
     for criterion in criteria_of(summary):
         if criterion.met is False:
-            issues.append(
-                f"Not met: {criterion.text} (measured {criterion.measured}, "
-                f"threshold {criterion.threshold})"
-            )
+            issues.append(f"Not met: {criterion.text} (measured {criterion.measured}, threshold {criterion.threshold})")
     return issues
 
 

@@ -65,9 +65,7 @@ def criteria_of(summary: Mapping[str, Any]) -> list[CriterionFacts]:
             CriterionFacts(
                 text=_capital(plain_text(entry.get("text") or metric, 300)),
                 metric=metric,
-                measured="not measured"
-                if measured is None
-                else measure(measured, kind, against=threshold),
+                measured="not measured" if measured is None else measure(measured, kind, against=threshold),
                 threshold=f"{operator_sign(entry.get('operator'))} {limit}".strip(),
                 met=met if isinstance(met, bool) else None,
                 raw_measured=number(measured),

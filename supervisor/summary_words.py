@@ -89,9 +89,7 @@ def _source_line(source: SourceFacts, run_id: str) -> str:
         known = kept if above_zero(source.collected) else "nothing collected"
         reason = f": {source.reason}" if source.reason else ""
         return f"{source.title}: ✗ unavailable{reason} ({', '.join([known, *notes])})"
-    return f"{source.title}: {plural(source.collected, 'record')}" + (
-        f" ({', '.join(notes)})" if notes else ""
-    )
+    return f"{source.title}: {plural(source.collected, 'record')}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _collection(summary: Mapping[str, Any]) -> list[Row]:
@@ -127,9 +125,7 @@ def _criterion_line(criterion: CriterionFacts) -> str:
 
 
 def _quality(summary: Mapping[str, Any], heading: str = "Quality Validation:") -> list[Row]:
-    criteria = [
-        one for one in criteria_of(summary) if one.metric in QUALITY_METRICS and one.met is not None
-    ]
+    criteria = [one for one in criteria_of(summary) if one.metric in QUALITY_METRICS and one.met is not None]
     lines = [_criterion_line(one) for one in criteria]
     judged = {one.metric for one in criteria}
     for metric in ("completeness", "accuracy", "consistency"):
@@ -252,8 +248,7 @@ def _escalated(summary: Mapping[str, Any]) -> list[Row]:
                 rows.append(Row(f"{key.capitalize()}: {measure(escalation[key], 'count')}"))
     day = plain_text(summary.get("date"), 20)
     advice = plain_text(escalation.get("recommendation"), 500)
-    down = [line for line in (_source_line(source, "") for source in sources_of(summary)
-                              if not source.loaded)]  # fmt: skip
+    down = [_source_line(source, "") for source in sources_of(summary) if not source.loaded]
     return [
         *rows,
         *_section("Worst offenders:", _items(escalation_lines(escalation.get("offenders")))),

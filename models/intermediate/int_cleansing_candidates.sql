@@ -40,12 +40,9 @@ attempted as (
     from violations
     inner join event_types on violations.event_type = event_types.event_type
     inner join rules
-        on case rules.evidence
-            when 'wrong_sign' then violations.amount * event_types.expected_sign < 0
-            when 'no_decimal_point' then violations.is_amount_whole
-            when 'wrong_sign_no_decimal_point'
-                then violations.is_amount_whole and violations.amount * event_types.expected_sign < 0
-        end
+        on
+            (rules.evidence not like 'wrong_sign%' or violations.amount * event_types.expected_sign < 0)
+            and (rules.evidence not like '%no_decimal_point' or violations.is_amount_whole)
 
 ),
 

@@ -31,7 +31,7 @@ referred as (
         received.event_type is not null and event_types.event_type is null as is_type_unknown,
         received.user_id is not null
         and users.user_id is null
-        and exists (select 1 from users as known) as is_orphan
+        and (select count(*) from users) > 0 as is_orphan
     from received
     left join event_types on received.event_type = event_types.event_type
     left join users on received.user_id = users.user_id

@@ -30,7 +30,8 @@ unique_events as (
 
     select parsed.*
     from parsed
-    where not exists (select 1 from duplicates where duplicates.record_id = parsed.record_id)
+    left join duplicates on parsed.record_id = duplicates.record_id
+    where duplicates.record_id is null
 
 ),
 

@@ -73,8 +73,15 @@ scored as (
         cast(threshold as numeric(9, 8)) as threshold,
         case
             when attempted = 0 then true
-            -- the failure rate must stay below its threshold, the other scores must reach theirs
-            when dimension = 'transformation' then attempted - failed > cast(threshold as numeric(9, 8)) * attempted
+            {%- for dimension, name in [
+                ('transformation', 'failure_rate'),
+                ('completeness', 'completeness'),
+                ('accuracy', 'accuracy'),
+                ('consistency', 'consistency'),
+            ] if var(name ~ '_strict') %}
+            -- below the threshold, and not at it
+            when dimension = '{{ dimension }}' then attempted - failed > cast(threshold as numeric(9, 8)) * attempted
+            {%- endfor %}
             else attempted - failed >= cast(threshold as numeric(9, 8)) * attempted
         end as passed,
         cast({{ var('iteration') | int }} as integer) as iteration

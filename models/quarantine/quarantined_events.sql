@@ -24,7 +24,7 @@ received as (
 
 ),
 
-quarantined as (
+open_records as (
 
     select
         failed.load_date,
@@ -35,13 +35,40 @@ quarantined as (
         failed.failure_reasons as reasons,
         received.payload,
         {{ run_id() }} as run_id,
-        'open' as status
+        'open' as status,
+        cast(null as {{ dbt.type_string() }}) as replayed_by_run
     from failed
     left join received
         on
             failed.source = received.source
             and failed.source_object = received.source_object
             and failed.source_row = received.source_row
+
+),
+
+-- what was quarantined once and passes now stays as history
+replayed_records as (
+
+    select
+        load_date,
+        source,
+        source_object,
+        source_row,
+        event_id,
+        reasons,
+        payload,
+        run_id,
+        'replayed' as status,
+        replayed_by_run
+    from {{ ref('int_records_replayed') }}
+
+),
+
+quarantined as (
+
+    select * from open_records
+    union all
+    select * from replayed_records
 
 )
 

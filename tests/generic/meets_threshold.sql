@@ -1,4 +1,7 @@
-{#- The share of passed records of a dimension, over all sources, against the goal. A row is a goal not met. -#}
+{#-
+    The share of passed records of a dimension, over all sources, against the goal. A row is a goal not met. With strict a share
+    exactly at the threshold fails.
+-#}
 {% test meets_threshold(model, dimension, threshold, strict=false) %}
 
 with last_measurement as (
@@ -25,6 +28,6 @@ select
     failed,
     cast({{ threshold }} as numeric(9, 8)) as threshold
 from total
-where not (attempted = 0 or attempted - failed {{ '>' if strict else '>=' }} cast({{ threshold }} as numeric(9, 8)) * attempted)
+where not (attempted = 0 or attempted - failed {{ '>' if strict | string | lower == 'true' else '>=' }} cast({{ threshold }} as numeric(9, 8)) * attempted)
 
 {% endtest %}

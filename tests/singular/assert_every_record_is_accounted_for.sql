@@ -33,6 +33,7 @@ quarantined as (
         source,
         count(*) as count_records
     from {{ day_of(ref('quarantined_events')) }}
+    where status = 'open'
     group by source
 
 ),
@@ -59,4 +60,6 @@ left join quarantined on collected.source = quarantined.source
 left join duplicates on collected.source = duplicates.source
 where
     collected.count_records
-    <> coalesce(published.count_records, 0) + coalesce(quarantined.count_records, 0) + coalesce(duplicates.count_records, 0)
+    <> coalesce(published.count_records, 0)
+    + coalesce(quarantined.count_records, 0)
+    + coalesce(duplicates.count_records, 0)

@@ -1,8 +1,9 @@
-"""Peak memory of a run: all its processes together, sampled."""
+"""What a run uses: peak memory of all its processes together, sampled, and processor time."""
 
 from __future__ import annotations
 
 import contextlib
+import resource
 import threading
 
 import psutil
@@ -10,7 +11,7 @@ import psutil
 _INTERVAL_S = 0.2
 
 
-class MemoryMeter:
+class ResourceMeter:
     """Samples the resident memory of this process and its descendants in a thread of its own.
 
     Children that were there before it are not part of the run (the sandbox's servers) and do not count.
@@ -27,6 +28,12 @@ class MemoryMeter:
     def peak_mb(self) -> float:
         """Highest sum seen so far, in megabytes of 10^6 bytes."""
         return round(self._peak_bytes / 1e6, 1)
+
+    @staticmethod
+    def cpu_seconds() -> float:
+        """Processor time of this process and of its children that have ended, in seconds."""
+        own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+        return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
     def stop(self) -> None:
         """End the sampling."""

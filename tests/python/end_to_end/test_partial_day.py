@@ -1,0 +1,43 @@
+"""A source that stays away: the others are published, and the printed command completes the day."""
+
+from __future__ import annotations
+
+import shlex
+
+from end_to_end.helpers import Run, events_csv, load_day, orchestrate, rows
+
+
+def test_the_day_is_published_without_the_api(partial: Run) -> None:
+    assert partial.exit_code == 3, partial.errors
+    summary = partial.summary
+    assert summary["status"] == "PARTIAL"
+    assert summary["published"] == 318_500
+    assert summary["sources"]["api"]["status"] == "failed"
+    assert summary["sources"]["api"]["tries"] == 3
+    assert rows(partial.folder, "select count(*) from analytics.events") == [(318_500,)]
+
+
+def test_three_tries_with_two_and_four_seconds_between_are_decided_and_said(partial: Run) -> None:
+    retries = [d["decision"] for d in partial.summary["decisions"] if d["decision"].startswith("retry")]
+    assert retries == ["retry in 2 s", "retry in 4 s"]
+    assert "Attempt 3" in partial.errors
+
+
+def test_the_repair_command_completes_the_day_with_the_rows_of_a_day_that_never_failed(partial: Run, golden: Run) -> None:
+    command = partial.summary["repair_command"]
+    assert command == "python orchestrate.py --date 2025-11-16 --source-filter api"
+    assert command in partial.errors
+    repaired = orchestrate(partial.folder, *shlex.split(command)[2:], "--json", env={"SANDBOX_FAULTS": "none"})
+    assert repaired.exit_code == 0, repaired.errors
+    assert repaired.summary["published"] == 333_100
+    assert repaired.summary["sources"]["s3"]["run_id"] == partial.summary["run_id"]
+    assert events_csv(partial.folder) == events_csv(golden.folder)
+
+
+def test_with_every_source_down_nothing_is_published_and_what_was_stays(golden: Run) -> None:
+    before = events_csv(golden.folder)
+    run = load_day(golden.folder, "--force", faults="s3=down,postgres=down,api=down")
+    assert run.exit_code == 4, run.errors
+    assert run.summary["status"] == "ESCALATED"
+    assert events_csv(golden.folder) == before
+    assert rows(golden.folder, "select count(*) from raw_s3.events") == [(250_000,)]

@@ -1,0 +1,226 @@
+"""The configuration: dlt's places and order, and every mistake named."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from loader_helpers import ROOT
+
+from loaders.config import configured_source_names, read_sources
+from loaders.errors import ConfigurationError
+from loaders.sources import PostgresSource, RestApiSource, S3Source
+
+API = '[sources.api]\nkind = "rest_api"\nbase_url = "https://api.example.com"\n'
+LAKE = '[sources.lake]\nkind = "s3"\nbucket_url = "s3://data-lake"\n'
+SHOP = """
+[sources.shop]
+kind = "postgres"
+[sources.shop.tables.transactions]
+table = "transactions_{date:%Y_%m_%d}"
+[sources.shop.credentials]
+host = "db.example.com"
+database = "shop"
+username = "loader"
+"""
+
+
+def write(name: str, text: str) -> None:
+    (Path(os.environ["DLT_PROJECT_DIR"]) / ".dlt" / name).write_text(text)
+
+
+def error_of(text: str, names: tuple[str, ...] = ()) -> str:
+    write("config.toml", text)
+    with pytest.raises(ConfigurationError) as caught:
+        read_sources(names)
+    return str(caught.value)
+
+
+def test_all_three_kinds_are_read_from_toml():
+    write("config.toml", API + LAKE + SHOP)
+    write("secrets.toml", '[sources.shop.credentials]\npassword = "secret-of-shop"\n')
+    api, lake, shop = read_sources()
+    assert isinstance(api, RestApiSource)
+    assert isinstance(lake, S3Source)
+    assert isinstance(shop, PostgresSource)
+    assert (api.timeout_s, api.total_timeout_s, api.table) == (30, 600, "events")
+    assert lake.credentials.aws_access_key_id is None
+    assert shop.credentials.password == "secret-of-shop"
+    assert shop.tables[0].table == "transactions_{date:%Y_%m_%d}"
+
+
+def test_environment_wins_over_secrets_over_config(monkeypatch: pytest.MonkeyPatch):
+    write("config.toml", API + 'path = "config"\ntimeout_s = 1\ntable = "config"\n')
+    write("secrets.toml", '[sources.api]\npath = "secrets"\ntimeout_s = 2\n')
+    monkeypatch.setenv("SOURCES__API__TIMEOUT_S", "3")
+    (api,) = read_sources()
+    assert isinstance(api, RestApiSource)
+    assert (api.table, api.path, api.timeout_s) == ("config", "secrets", 3)
+
+
+def test_the_order_is_the_one_of_dlt(monkeypatch: pytest.MonkeyPatch):
+    write("config.toml", API + 'path = "config"\n[sources.api.params]\nShop = "config"\n')
+    write("secrets.toml", '[sources.api.auth]\ntoken = "token-in-secrets"\n')
+    monkeypatch.setenv("SOURCES__API__PATH", "from-env")
+    script = (
+        "import dlt\n"
+        "print(dlt.config['sources.api.path'], dlt.secrets['sources.api.auth.token'],"
+        " dlt.config['sources.api.params'])"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    (api,) = read_sources()
+    assert isinstance(api, RestApiSource)
+    assert shown.split(maxsplit=2)[:2] == [api.path, api.auth["token"]]
+    assert str(dict(api.params)) in shown
+
+
+def test_a_source_can_live_in_the_environment_alone(monkeypatch: pytest.MonkeyPatch):
+    for key, value in {
+        "KIND": "postgres",
+        "CREDENTIALS": "postgresql://loader:secret%2Fword@db.example.com:6432/shop?sslmode=require",
+        "CREDENTIALS__HOST": "other.example.com",
+        "TABLES__USERS__TABLE": "users",
+        "TABLES__USERS__REFERENCE": "true",
+        "ALLOW_EMPTY": "yes",
+    }.items():
+        monkeypatch.setenv(f"SOURCES__SHOP__{key}", value)
+    (shop,) = read_sources()
+    assert isinstance(shop, PostgresSource)
+    assert shop.credentials.host == "other.example.com"
+    assert (shop.credentials.port, shop.credentials.password) == (6432, "secret/word")
+    assert shop.credentials.query == {"sslmode": "require"}
+    assert shop.tables[0].reference
+    assert shop.allow_empty
+
+
+def test_names_are_found_without_importing_dlt():
+    write("config.toml", LAKE)
+    write("secrets.toml", '[sources.api.auth]\ntoken = "x"\n')
+    script = (
+        "import sys\nfrom loaders.config import configured_source_names\n"
+        "print(configured_source_names(), 'dlt' in sys.modules, 'pyarrow' in sys.modules)"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "SOURCES__SHOP__KIND": "postgres"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert shown == "['api', 'lake', 'shop'] False False\n"
+
+
+def test_no_sources_is_an_error_and_an_empty_list():
+    assert configured_source_names() == []
+    assert "no sources are configured" in error_of("")
+
+
+def test_the_committed_configuration_configures_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DLT_PROJECT_DIR", str(ROOT))
+    if not (ROOT / ".dlt" / "secrets.toml").exists():
+        assert configured_source_names() == []
+    assert "dlthub_telemetry = false" in (ROOT / ".dlt" / "config.toml").read_text()
+
+
+def test_the_commented_examples_are_valid():
+    example = (ROOT / ".dlt" / "config.toml").read_text()
+    lines = [line.removeprefix("# ") for line in example.splitlines()]
+    start = lines.index("[sources.lake]")
+    write("config.toml", "\n".join(lines[start:]))
+    write(
+        "secrets.toml",
+        '[sources.shop.credentials]\npassword = "x"\n[sources.partner.auth]\ntoken = "x"\n',
+    )
+    assert [source.name for source in read_sources()] == ["lake", "partner", "shop"]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (API + "tabel = 1\n", ["sources.api.tabel is not a known key", "total_timeout_s"]),
+        ('[sources.api]\nkind = "ftp"\n', ["'ftp'", "s3, postgres, rest_api"]),
+        ("[sources.api]\npath = 'x'\n", ["sources.api.kind is missing", "SOURCES__API__KIND"]),
+        ('[sources.api]\nkind = "rest_api"\n', ["sources.api.base_url is missing"]),
+        (API + 'timeout_s = "soon"\n', ["sources.api.timeout_s = 'soon'", "a number"]),
+        (API + "timeout_s = 0\n", ["timeout_s = 0", "at least 0.1"]),
+        (API + 'allow_empty = "perhaps"\n', ["allow_empty = 'perhaps'", "true or false"]),
+        (API + 'table = "raw events"\n', ["table = 'raw events'"]),
+        (API + 'fallback_url = "ftp://x"\n', ["sources.api.fallback_url", "http or https"]),
+        (API + '[sources.api.paginator]\ntype = "link"\n', ["'link'", "json_link"]),
+        (API + '[sources.api.auth]\ntype = "magic"\n', ["'magic'", "bearer"]),
+        (API + '[sources.api.auth]\ntype = "bearer"\n', ["sources.api.auth.token is missing"]),
+        (LAKE + 'path = "{day}"\n', ["sources.lake.path", "{day}"]),
+        (LAKE + 'path = "{date.year}"\n', ["sources.lake.path", "{date.year}"]),
+        (LAKE + 'path = "{date!r}"\n', ["sources.lake.path"]),
+        (LAKE + 'path = "{date:{date}}"\n', ["sources.lake.path"]),
+        (LAKE + 'path = "{date:>10}"\n', ["strftime"]),
+        (LAKE + 'path = "{date"\n', ["sources.lake.path"]),
+        (API + '[sources.api.params]\nx = "{date.__class__}"\n', ["sources.api.params.x"]),
+        (LAKE.replace("s3://data-lake", "data-lake"), ["s3://bucket"]),
+        (LAKE + "csv_header = false\n", ["sources.lake.columns"]),
+        (LAKE + "csv_delimiter = ';;'\n", ["one character"]),
+        (
+            LAKE + '[sources.lake.credentials]\naws_access_key_id = "a"\n',
+            ["aws_secret_access_key is missing", "example.secrets.toml"],
+        ),
+        (SHOP, ["sources.shop.credentials.password is missing", "secrets.toml"]),
+        (SHOP + "passwort = 'x'\npassword = 'y'\n", ["passwort is not a known key", "password"]),
+        (SHOP.replace('"shop"', '"shop"\ndrivername = "mysql"'), ["'mysql'", "postgresql"]),
+        ('[sources.shop]\nkind = "postgres"\n', ["sources.shop.tables is missing"]),
+        ('[sources."My Lake"]\nkind = "s3"\n', ["'My Lake' is not a source name"]),
+        ("[sources\n", ["config.toml is not valid TOML"]),
+    ],
+)
+def test_a_mistake_is_named_with_what_to_do(text: str, parts: list[str]):
+    message = error_of(text)
+    for part in parts:
+        assert part in message
+
+
+def test_an_unknown_source_is_named_with_the_known_ones():
+    message = error_of(API + LAKE, ("s4",))
+    assert "'s4' is not configured" in message
+    assert "api, lake" in message
+
+
+def test_only_the_chosen_sources_need_to_be_complete():
+    write("config.toml", API + SHOP)
+    assert [source.name for source in read_sources(["api"])] == ["api"]
+
+
+def test_a_mounted_secret_is_found_through_dlt(monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def secret(*path: str) -> str:
+        asked.append(path)
+        return "from-a-vault"
+
+    monkeypatch.setattr("loaders.config.dlt_secret", secret)
+    write("config.toml", SHOP)
+    (shop,) = read_sources()
+    assert isinstance(shop, PostgresSource)
+    assert shop.credentials.password == "from-a-vault"
+    assert asked == [("shop", "credentials", "password")]
+
+
+def test_secrets_do_not_show_in_the_repr():
+    write("config.toml", LAKE + SHOP + API + '[sources.api.headers]\nX-Key = "canary-header"\n')
+    write(
+        "secrets.toml",
+        """
+        [sources.lake.credentials]
+        aws_access_key_id = "canary-key"
+        aws_secret_access_key = "canary-secret"
+        [sources.shop.credentials]
+        password = "canary-password"
+        [sources.api.auth]
+        token = "canary-token"
+        """,
+    )
+    assert "canary" not in repr(read_sources())

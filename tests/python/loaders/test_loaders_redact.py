@@ -1,0 +1,88 @@
+"""No secret gets out: not in events, not in logs, not in messages."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from loaders.events import Events
+from loaders.redact import log_to_file, redact, register_secrets
+
+
+@pytest.fixture
+def quiet_logging():
+    root, dlt = logging.getLogger(), logging.getLogger("dlt")
+    kept = root.handlers[:], root.level, dlt.handlers[:], dlt.propagate
+    yield
+    logging.captureWarnings(False)
+    root.handlers[:], root.level, dlt.handlers[:], dlt.propagate = kept
+
+
+def test_registered_secrets_are_replaced_as_whole_words():
+    register_secrets(["canary-1/&x", "post"], public=["postgres"])
+    assert redact("password canary-1/&x!") == "password ***!"
+    assert redact("GET /?k=canary-1%2F%26x") == "GET /?k=***"
+    assert redact("raw_postgres and postgres and post") == "raw_postgres and postgres and ***"
+
+
+def test_a_secret_that_is_a_public_name_does_not_deface_messages():
+    register_secrets(["lake", "abc"], public=["lake"])
+    assert redact("source 'lake' abc") == "source 'lake' abc"
+
+
+@pytest.mark.parametrize(
+    ("text", "hidden"),
+    [
+        ("postgresql://loader:hunter2@db/shop", "hunter2"),
+        ("https://user@host/x", "user@"),
+        ("Authorization: Bearer abcdef123456", "abcdef123456"),
+        ("{'Authorization': 'Basic dXNlcjpwYXNz'}", "dXNlcjpwYXNz"),
+        ("token=abc123&x=1", "abc123"),
+        ('{"api_key": "abc123"}', "abc123"),
+        ("aws_secret_access_key = abc123", "abc123"),
+        ("X-Amz-Signature=abc123", "abc123"),
+        ("password='abc 123'", "abc"),
+    ],
+)
+def test_unregistered_secrets_are_known_by_their_place(text: str, hidden: str):
+    assert hidden not in redact(text)
+
+
+def test_events_are_redacted_whole_and_one_line_each():
+    register_secrets(["canary-event"])
+    stream = io.StringIO()
+    events = Events(stream)
+    events.emit("x", source="a", detail={"deep": ["line\nbreak canary-event"]}, number=1)
+    (line,) = stream.getvalue().splitlines()
+    assert json.loads(line)["detail"] == {"deep": ["line\nbreak ***"]}
+
+
+def test_a_source_that_has_finished_says_nothing_more():
+    stream = io.StringIO()
+    events = Events(stream)
+    events.emit("source_finished", source="a", status="failed")
+    events.emit("attempt_failed", source="a")
+    events.emit("source_finished", source="a", status="loaded")
+    events.emit("source_progress", source="b")
+    assert [json.loads(line)["event"] for line in stream.getvalue().splitlines()] == [
+        "source_finished",
+        "source_progress",
+    ]
+
+
+@pytest.mark.usefixtures("quiet_logging")
+def test_the_log_file_holds_no_secret_not_even_in_a_traceback(tmp_path: Path):
+    register_secrets(["canary-log"])
+    logger = log_to_file(tmp_path / "loaders.log")
+    try:
+        raise ValueError("canary-log in an exception")
+    except ValueError:
+        logger.exception("failed with %s", "canary-log")
+    logging.getLogger("dlt").warning("canary-log")
+    text = (tmp_path / "loaders.log").read_text()
+    assert "Traceback" in text
+    assert "canary-log" not in text

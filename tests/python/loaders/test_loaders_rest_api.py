@@ -1,0 +1,415 @@
+"""The paged API: what a server can do wrong, done by a real one."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from loader_helpers import Answer, Loaded, ScriptedApi, load, make_attempt, read_rows, values
+
+from loaders.errors import SourceError
+from loaders.http import Origin, retry_after
+from loaders.rest_api import open_rest_api
+from loaders.sources import RestApiSource
+
+
+def rows_of(source: RestApiSource, folder: Path) -> list[dict[str, object]]:
+    return read_rows(open_rest_api(source, make_attempt(folder), source.base_url))
+
+
+def failure_of(source: RestApiSource, folder: Path, deadline_s: float = 30) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        read_rows(open_rest_api(source, make_attempt(folder, deadline_s), source.base_url))
+    return caught.value
+
+
+def load_api(source: RestApiSource, folder: Path, **changes: object) -> Loaded:
+    return load([source], folder / "work", **changes)
+
+
+def page(*records: object, next_url: str | None = None) -> Answer:
+    return Answer(json.dumps({"data": records, "next": next_url}).encode())
+
+
+def test_pages_become_payload_rows_and_are_saved_as_received(api: ScriptedApi, tmp_path: Path):
+    body = b'{"data": [ {"id": 1.10} ,{"n": 1180591620717411303424}, 5], "next": null} '
+    api.script = lambda path, number: Answer(body)
+    rows = rows_of(api.source(), tmp_path)
+    assert values(rows, "source_object", "source_row", "payload") == [
+        ("events/page-00001", 1, '{"id": 1.10}'),
+        ("events/page-00001", 2, '{"n": 1180591620717411303424}'),
+        ("events/page-00001", 3, "5"),
+    ]
+    assert (tmp_path / "landing" / "page-00001.json").read_bytes() == body
+    assert api.requests[0][0] == "/events?date=2025-11-16"
+
+
+def test_pages_are_followed_and_numbered(api: ScriptedApi, tmp_path: Path):
+    api.pages([1, 2], [3], [4, 5])
+    rows = rows_of(api.source(), tmp_path)
+    assert values(rows, "source_object", "source_row", "payload") == [
+        ("events/page-00001", 1, "1"),
+        ("events/page-00001", 2, "2"),
+        ("events/page-00002", 1, "3"),
+        ("events/page-00003", 1, "4"),
+        ("events/page-00003", 2, "5"),
+    ]
+    assert len(list((tmp_path / "landing").iterdir())) == 3
+
+
+def test_nan_and_odd_text_are_kept(api: ScriptedApi, tmp_path: Path):
+    body = b'{"data": [{"x": NaN, "y": Infinity, "s": "\\ud800"}, null], "next": null}'
+    api.script = lambda path, number: Answer(body)
+    assert values(rows_of(api.source(), tmp_path), "payload") == [
+        '{"x": NaN, "y": Infinity, "s": "\\ud800"}',
+        "null",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("paginator", "selector"),
+    [
+        ({"type": "offset", "limit": 2, "total_path": None}, "data"),
+        ({"type": "page_number", "base_page": 0, "page_param": "n", "total_path": None}, "$.data"),
+        ({"type": "cursor", "cursor_path": "after", "cursor_param": "after"}, "data[*]"),
+        ({"type": "header_link"}, "data"),
+        ({"type": "auto"}, "data"),
+    ],
+)
+def test_dlts_paginators_are_used(
+    api: ScriptedApi, tmp_path: Path, paginator: dict[str, object], selector: str
+):
+    data = [{"i": number} for number in range(5)]
+
+    def script(path: str, number: int) -> Answer:
+        part = data[2 * number - 2 : 2 * number]
+        following = f"{api.url}/events?page={number}" if number < 3 else None
+        link = {"Link": f'<{following}>; rel="next"'} if following else {}
+        after = number if number < 3 else None
+        body = {"data": part, "next": following, "after": after}
+        return Answer(json.dumps(body).encode(), headers=link)
+
+    api.script = script
+    rows = rows_of(api.source(paginator=paginator, data_selector=selector), tmp_path)
+    assert [json.loads(payload) for payload in values(rows, "payload")] == data
+
+
+@pytest.mark.parametrize(
+    ("auth", "header", "value"),
+    [
+        ({"type": "bearer", "token": "t0ken"}, "Authorization", "Bearer t0ken"),
+        ({"type": "api_key", "name": "X-Api-Key", "api_key": "k3y"}, "X-Api-Key", "k3y"),
+        (
+            {"type": "http_basic", "username": "u", "password": "p"},
+            "Authorization",
+            "Basic " + base64.b64encode(b"u:p").decode(),
+        ),
+    ],
+)
+def test_authentication_is_sent(
+    api: ScriptedApi, tmp_path: Path, auth: dict[str, str], header: str, value: str
+):
+    api.pages([1], [2])
+    rows_of(api.source(auth=auth), tmp_path)
+    assert [headers[header] for _, headers in api.requests] == [value, value]
+
+
+def test_an_api_key_can_go_into_the_query(api: ScriptedApi, tmp_path: Path):
+    api.pages([1])
+    auth = {"type": "api_key", "name": "key", "api_key": "k3y", "location": "query"}
+    rows_of(api.source(auth=auth), tmp_path)
+    assert api.requests[0][0].endswith("key=k3y")
+
+
+def test_the_netrc_file_is_not_asked(
+    api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login u password canary\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    api.pages([1])
+    rows_of(api.source(), tmp_path)
+    assert "Authorization" not in api.requests[0][1]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://{other}/events",
+        "https://127.0.0.1:{port}/events",
+        "http://169.254.169.254/latest/meta-data",
+        "file:///etc/passwd",
+        "//{other}/events",
+        "http://user:pw@{other}/events",
+        "http://127.0.0.1:{port}@{other}/",
+        "ftp://127.0.0.1:{port}/events",
+        "http://[bad/",
+    ],
+)
+@pytest.mark.parametrize("way", ["next", "redirect"])
+def test_nothing_is_sent_to_another_origin(
+    api: ScriptedApi, tmp_path: Path, target: str, way: str
+):
+    with ScriptedApi() as other:
+        place = target.format(other=other.url.removeprefix("http://"), port=api.url[-5:].strip(":"))
+        if way == "next":
+            api.script = lambda path, number: page(1, next_url=place)
+        else:
+            api.script = lambda path, number: Answer(status=302, headers={"Location": place})
+        auth = {"type": "api_key", "name": "X-Api-Key", "api_key": "canary"}
+        failure = failure_of(api.source(auth=auth), tmp_path)
+        assert failure.code == "refused"
+        assert not failure.transient
+        assert other.requests == []
+        assert len(api.requests) == 1
+
+
+def test_a_redirect_within_the_origin_is_followed_with_its_headers(
+    api: ScriptedApi, tmp_path: Path
+):
+    def script(path: str, number: int) -> Answer:
+        if path.startswith("/events"):
+            return Answer(status=307, headers={"Location": "/v2/events?date=x"})
+        return page(1)
+
+    api.script = script
+    rows = rows_of(api.source(auth={"type": "bearer", "token": "t"}), tmp_path)
+    assert values(rows, "payload") == ["1"]
+    assert api.requests[1][1]["Authorization"] == "Bearer t"
+
+
+def test_redirects_end(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: Answer(status=302, headers={"Location": f"/{number}"})
+    failure = failure_of(api.source(), tmp_path)
+    assert "redirects" in failure.text
+
+
+def test_a_next_that_was_read_before_ends_with_an_error(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: page(number, next_url=f"{api.url}/events?date=2025-11-16")
+    failure = failure_of(api.source(), tmp_path)
+    assert (failure.code, failure.transient) == ("endless pages", False)
+    assert len(api.requests) == 1
+
+
+def test_pages_that_come_twice_end_with_an_error(api: ScriptedApi, tmp_path: Path):
+    api.pages([1, 2], [3], [1, 2], [4])
+    failure = failure_of(api.source(), tmp_path)
+    assert (failure.code, failure.transient) == ("repeated page", False)
+    assert "page 3 has the same records as page 1" in failure.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": "over quota"}',
+        b'{"data": null, "error": {"code": 7}}',
+        b'{"data": [], "errors": ["x"]}',
+        b"<html><body>Maintenance</body></html>",
+        b'{"data": [1, 2',
+        b'{"data": [1, 2]',
+        b"",
+        b"[1]",
+        b'{"data": ["\xff"]}',
+    ],
+)
+def test_a_200_that_is_no_page_is_transient(api: ScriptedApi, tmp_path: Path, body: bytes):
+    api.script = lambda path, number: Answer(body)
+    failure = failure_of(api.source(), tmp_path)
+    assert (failure.code, failure.transient) == ("bad page", True)
+
+
+def test_without_a_selector_an_object_is_no_page(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: Answer(b'{"message": "hello"}')
+    assert failure_of(api.source(data_selector=None), tmp_path).code == "bad page"
+
+
+def test_a_page_list_needs_no_selector(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: Answer(b'[{"a":1},2]')
+    source = api.source(data_selector=None, paginator={"type": "single_page"})
+    assert values(rows_of(source, tmp_path), "payload") == ['{"a":1}', "2"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "transient"),
+    [
+        (Answer(status=500), "HTTP 500", True),
+        (Answer(status=503), "HTTP 503", True),
+        (Answer(status=429), "HTTP 429", True),
+        (Answer(status=400), "HTTP 400", False),
+        (Answer(status=401), "HTTP 401", False),
+        (Answer(status=404), "HTTP 404", False),
+        (Answer(reset=True), "Connection reset", True),
+        (Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{}"), "Connection lost", True),
+        (Answer(raw=b"HTTP/1.1 200 OK\r\n\r\n{\"data\": [1"), "bad page", True),
+        (Answer(raw=b"nonsense\r\n\r\n"), "Connection lost", True),
+        (Answer(b"[" + b"1," * 600_000 + b"1]"), "page too large", False),
+        (Answer(delay_s=3), "Timeout", True),
+    ],
+)
+def test_failures_are_told_apart(
+    api: ScriptedApi, tmp_path: Path, answer: Answer, code: str, transient: bool
+):
+    api.script = lambda path, number: answer
+    failure = failure_of(api.source(timeout_s=0.3), tmp_path)
+    assert (failure.code, failure.transient) == (code, transient)
+
+
+@pytest.mark.parametrize("headers_too", [False, True])
+def test_a_byte_now_and_then_ends_at_the_total_deadline(
+    api: ScriptedApi, tmp_path: Path, headers_too: bool
+):
+    answer = Answer(b'{"data": [1], "next": null}', dribble_s=0.2)
+    if headers_too:
+        def dribble(handler: object, _: Answer) -> None:
+            for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 100:
+                if api.closing.wait(0.2):
+                    return
+                handler.wfile.write(bytes([byte]))  # type: ignore[attr-defined]
+
+        api.send = dribble  # type: ignore[method-assign, assignment]
+    api.script = lambda path, number: answer
+    started = time.monotonic()
+    failure = failure_of(api.source(timeout_s=5, total_timeout_s=0.7), tmp_path)
+    assert failure.code == "Timeout"
+    assert time.monotonic() - started < 1.5
+
+
+def test_one_page_is_tried_again_not_the_whole(api: ScriptedApi, tmp_path: Path):
+    api.pages([1], [2], [3])
+    pages = api.script
+
+    def flaky(path: str, number: int) -> Answer:
+        return Answer(status=503) if number in (2, 3) else pages(path, number)
+
+    api.script = flaky
+    loaded = load_api(api.source(), tmp_path)
+    done = loaded.finished("partner")
+    assert (done["status"], done["tries"], done["collected"]) == ("loaded", 3, 3)
+    assert [path for path, _ in api.requests].count("/events?date=2025-11-16") == 1
+    assert [event["retry_in_s"] >= 0.02 for event in loaded.of("attempt_failed")] == [True, True]
+    assert loaded.query("select payload from raw_partner.events order by 1") == [
+        ("1",),
+        ("2",),
+        ("3",),
+    ]
+
+
+def test_three_tries_then_failed_with_a_reason(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: Answer(status=503)
+    loaded = load_api(api.source(), tmp_path)
+    assert loaded.finished("partner")["reason"] == (
+        "source 'partner': no page after 3 tries (HTTP 503, GET /events?date=2025-11-16)"
+    )
+    waits = [event["retry_in_s"] for event in loaded.of("attempt_failed")]
+    assert waits[2] is None
+    assert waits[1] > waits[0] >= 0.02
+    assert len(api.requests) == 3
+
+
+def test_what_cannot_pass_is_tried_once(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: Answer(status=403)
+    with ScriptedApi() as fallback:
+        loaded = load_api(api.source(fallback_url=fallback.url), tmp_path)
+        assert fallback.requests == []
+    done = loaded.finished("partner")
+    assert (done["tries"], done["transient"]) == (1, False)
+    assert done["reason"] == "source 'partner': HTTP 403, GET /events?date=2025-11-16"
+
+
+def test_the_fallback_is_asked_once_and_gives_the_same_rows(api: ScriptedApi, tmp_path: Path):
+    api.pages([1], [2])
+    whole = rows_of(api.source(), tmp_path)
+    pages = api.script
+    # the primary dies in the middle: nothing of it may be mixed with the fallback's pages
+    api.script = lambda path, number: (
+        Answer(status=500) if "cursor" in path else pages(path, number)
+    )
+    with ScriptedApi() as fallback:
+        fallback.pages([1], [2])
+        loaded = load_api(api.source(fallback_url=fallback.url), tmp_path)
+        assert loaded.of("fallback") == [
+            {"event": "fallback", "source": "partner", "endpoint": fallback.url}
+        ]
+    done = loaded.finished("partner")
+    assert (done["status"], done["tries"]) == ("loaded", 4)
+    rows = loaded.query(
+        "select source_object, source_row, payload from raw_partner.events order by 1, 2"
+    )
+    assert rows == values(whole, "source_object", "source_row", "payload")
+
+
+def test_both_endpoints_down_is_failed(api: ScriptedApi, tmp_path: Path):
+    source = api.source(base_url="http://127.0.0.1:9", fallback_url="http://127.0.0.1:9")
+    loaded = load_api(source, tmp_path)
+    assert loaded.finished("partner")["reason"] == (
+        "source 'partner': no page after 4 tries "
+        "(connection refused, GET /events?date=2025-11-16)"
+    )
+    assert [event["error"] for event in loaded.of("attempt_failed")] == ["Connection refused"] * 4
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("0", None, None),
+        ("2", 2, 2),
+        ("86400", 86400, 86400),
+        (format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True), 80, 100),
+        (format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True), None, None),
+        ("soon", None, None),
+        ("-5", None, None),
+        ("inf", None, None),
+        (None, None, None),
+    ],
+)
+def test_retry_after_is_read(header: str | None, least: float | None, most: float | None):
+    seconds = retry_after(header)
+    if least is None or most is None:
+        assert seconds is None
+    else:
+        assert seconds is not None
+        assert least <= seconds <= most
+
+
+def test_retry_after_is_waited_for_within_the_budget(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: (
+        Answer(status=429, headers={"Retry-After": "1"}) if number == 1 else page(1)
+    )
+    started = time.monotonic()
+    loaded = load_api(api.source(), tmp_path)
+    assert loaded.finished("partner")["status"] == "loaded"
+    assert time.monotonic() - started >= 1
+    assert loaded.of("attempt_failed")[0]["retry_in_s"] == 1
+
+
+def test_retry_after_beyond_the_budget_fails_at_once(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: Answer(status=429, headers={"Retry-After": "86400"})
+    loaded = load_api(api.source(), tmp_path)
+    done = loaded.finished("partner")
+    assert done["tries"] == 1
+    assert "the next try would be in 86400 s" in done["reason"]
+    assert len(api.requests) == 1
+
+
+def test_an_empty_day_is_no_data_unless_allowed(api: ScriptedApi, tmp_path: Path):
+    api.pages([])
+    done = load_api(api.source(), tmp_path).finished("partner")
+    assert (done["status"], done["no_data"], done["tries"]) == ("failed", True, 1)
+    loaded = load([api.source(allow_empty=True)], tmp_path / "two")
+    assert loaded.finished("partner")["status"] == "loaded"
+    assert loaded.query("select count(*) from raw_partner.events") == [(0,)]
+
+
+def test_an_empty_first_page_can_be_followed_by_others(api: ScriptedApi, tmp_path: Path):
+    api.pages([], [1], [])
+    assert values(rows_of(api.source(), tmp_path), "source_object") == ["events/page-00002"]
+
+
+def test_origins_are_compared_with_their_ports():
+    assert Origin.of("http://a/x") == Origin.of("http://A:80/y?z")
+    assert Origin.of("https://a") != Origin.of("http://a")
+    assert Origin.of("http://a:81") != Origin.of("http://a")

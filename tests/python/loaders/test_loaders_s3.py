@@ -1,0 +1,264 @@
+"""Objects of a real S3 endpoint, from listing to rows."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from loader_helpers import DAY, FIXED, Bucket, load, make_attempt, read_rows, values
+
+from loaders import s3
+from loaders.errors import SourceError
+from loaders.failures import classify
+from loaders.s3 import open_s3, refusal
+
+PREFIX = "raw/2025/11/16/"
+
+
+def parquet(**columns: list[Any]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def test_every_format_lands_in_one_table(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.parquet", parquet(eventId=["e1"], amount=[1.5]))
+    bucket.put(PREFIX + "b.parquet.gz", gzip.compress(parquet(eventId=["e2"])))
+    bucket.put(PREFIX + "c.csv", b"eventId,country\ne3,DE\n")
+    bucket.put(PREFIX + "d.csv.gz", gzip.compress(b"eventId\ne4\n"))
+    bucket.put(PREFIX + "e.json", b'[{"id":"e5"}]')
+    bucket.put(PREFIX + "f.json.gz", gzip.compress(b'{"id":"e6"}'))
+    bucket.put(PREFIX + "g.jsonl", b'{"id":"e7"}\n')
+    bucket.put(PREFIX + "h.ndjson.gz", gzip.compress(b'{"id":"e8"}\n{"id":'))
+    extraction = open_s3(bucket.source(), make_attempt(tmp_path))
+    schema = extraction.schemas["events"]
+    assert schema.names == ["event_id", "amount", "country", "payload", *FIXED]
+    rows = read_rows(extraction)
+    assert values(rows, "event_id", "amount", "country", "payload") == [
+        ("e1", "1.5", None, None),
+        ("e2", None, None, None),
+        ("e3", None, "DE", None),
+        ("e4", None, None, None),
+        (None, None, None, '{"id":"e5"}'),
+        (None, None, None, '{"id":"e6"}'),
+        (None, None, None, '{"id":"e7"}'),
+        (None, None, None, '{"id":"e8"}'),
+        (None, None, None, '{"id":'),
+    ]
+    assert values(rows, "source_object", "source_row")[-1] == (PREFIX + "h.ndjson.gz", 2)
+    assert {row["load_date"] for row in rows} == {DAY}
+    assert {row["load_id"] for row in rows} == {"run-1"}
+    assert not any(row["reject_reason"] for row in rows)
+    assert extraction.detail["files"] == 8
+
+
+def test_bytes_are_saved_as_received(bucket: Bucket, tmp_path: Path):
+    body = gzip.compress(b'{"a":"\x00\xff"}\n')
+    bucket.put(PREFIX + "deep/a.jsonl.gz", body)
+    attempt = make_attempt(tmp_path)
+    list(open_s3(bucket.source(), attempt).tables)
+    assert (attempt.landing / "deep" / "a.jsonl.gz").read_bytes() == body
+
+
+def test_what_cannot_be_read_is_a_rejected_record(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.parquet", parquet(x=["1"])[:-6])
+    bucket.put(PREFIX + "b.csv", b"x,y\n1,2\n3\n")
+    bucket.put(PREFIX + "c.jsonl", b'"\xe9"\n{}\n')
+    bucket.put(PREFIX + "d.xml", b"<x/>")
+    bucket.put(PREFIX + "e.jsonl.gz", b"no gzip")
+    rows = read_rows(open_s3(bucket.source(), make_attempt(tmp_path)))
+    assert values(rows, "source_object", "source_row", "reject_reason", "x", "payload") == [
+        (PREFIX + "a.parquet", 0, "file_unreadable", None, None),
+        (PREFIX + "b.csv", 1, None, "1", None),
+        (PREFIX + "b.csv", 2, "csv_ragged_line", None, "3"),
+        (PREFIX + "c.jsonl", 1, "undecodable_text", None, '"\\xe9"'),
+        (PREFIX + "c.jsonl", 2, None, None, "{}"),
+        (PREFIX + "d.xml", 0, "format_unknown", None, None),
+        (PREFIX + "e.jsonl.gz", 0, "file_unreadable", None, None),
+    ]
+    assert all(row["reject_detail"] for row in rows if row["reject_reason"])
+
+
+def test_a_corrupt_part_of_a_parquet_file_rejects_the_rest(bucket: Bucket, tmp_path: Path):
+    buffer = io.BytesIO()
+    table = pa.table({"x": [f"value {i}" for i in range(200_000)]})
+    pq.write_table(
+        table, buffer, row_group_size=100_000, use_dictionary=False, compression="none"
+    )
+    body = bytearray(buffer.getvalue())
+    start = body.index(b"value 150000")
+    body[start - 500_000 : start + 500_000] = b"\xff" * 1_000_000
+    bucket.put(PREFIX + "a.parquet", bytes(body))
+    rows = read_rows(open_s3(bucket.source(), make_attempt(tmp_path)))
+    assert rows[0]["reject_reason"] == "file_unreadable"
+    assert "from row" in rows[0]["reject_detail"]
+    assert 0 < len(rows) < 200_000
+    assert rows[1]["x"] == "value 0"
+
+
+@pytest.mark.parametrize(
+    "below", ["../evil.csv", "a/../../evil.csv", "/etc/evil.csv", "a//b.csv", "a\\b.csv", "./x.csv"]
+)
+def test_keys_that_leave_the_folder_are_refused(below: str):
+    assert refusal(below)
+    assert refusal("sub/ok.csv") is None
+
+
+def test_a_refused_key_is_a_rejected_record_and_writes_nothing(bucket: Bucket, tmp_path: Path):
+    listed = [s3.ListedObject(PREFIX + "../../../evil.csv", '"e"', 1)]
+    attempt = make_attempt(tmp_path)
+    landed, rejected = s3._land(None, bucket.source(), PREFIX, listed, attempt)
+    assert not landed
+    assert [(each.reason, each.source_object) for each in rejected] == [
+        ("key_refused", PREFIX + "../../../evil.csv")
+    ]
+    assert not list(tmp_path.rglob("evil.csv"))
+
+
+def test_a_missing_day_is_no_data(bucket: Bucket, tmp_path: Path):
+    bucket.put("raw/2025/11/15/a.csv", b"x\n1\n")
+    with pytest.raises(SourceError) as caught:
+        open_s3(bucket.source(), make_attempt(tmp_path))
+    assert caught.value.no_data
+    assert not caught.value.transient
+    assert f"s3://{bucket.name}/{PREFIX}" in caught.value.text
+
+
+def test_glob_marks_and_hidden_names_choose_the_objects(bucket: Bucket, tmp_path: Path):
+    for key in ("_SUCCESS", ".hidden.csv", "sub/", "sub/a.csv", "b.csv", "c.txt"):
+        bucket.put(PREFIX + key, b"x\n1\n")
+    rows = read_rows(open_s3(bucket.source(file_glob="*.csv"), make_attempt(tmp_path)))
+    assert values(rows, "source_object") == [PREFIX + "b.csv", PREFIX + "sub/a.csv"]
+
+
+def test_listing_goes_on_past_its_first_page(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(s3, "LIST_PAGE", 2)
+    for number in range(7):
+        bucket.put(f"{PREFIX}{number}.csv", b"x\n1\n")
+    client = s3.make_client(bucket.source(), make_attempt(tmp_path).deadline)
+    assert len(s3.list_objects(client, bucket.source(), PREFIX)) == 7
+
+
+def test_an_object_replaced_after_listing_is_listed_again(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bucket.put(PREFIX + "a.csv", b"x\nold\n")
+    bucket.put(PREFIX + "b.csv", b"x\nkept\n")
+    real, calls = s3.list_objects, []
+
+    def list_then_replace(*arguments: Any) -> Any:
+        listed = real(*arguments)
+        calls.append(len(listed))
+        if len(calls) == 1:
+            bucket.put(PREFIX + "a.csv", b"x\nnew\n")
+            bucket.client.delete_object(Bucket=bucket.name, Key=PREFIX + "c.csv")
+        return listed
+
+    monkeypatch.setattr(s3, "list_objects", list_then_replace)
+    loaded = load([bucket.source()], tmp_path / "work")
+    assert loaded.finished("lake")["status"] == "loaded"
+    assert loaded.finished("lake")["tries"] == 2
+    assert loaded.of("attempt_failed")[0]["error"] == "object replaced"
+    assert loaded.of("attempt_failed")[0]["transient"]
+    assert loaded.query("select x from raw_lake.events order by 1") == [("kept",), ("new",)]
+
+
+def test_what_has_landed_is_not_fetched_again(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bucket.put(PREFIX + "a.csv", b"x\n1\n")
+    attempt = make_attempt(tmp_path)
+    open_s3(bucket.source(), attempt)
+    monkeypatch.setattr(s3, "_fetch", None)
+    assert len(read_rows(open_s3(bucket.source(), attempt))) == 1
+
+
+def test_a_missing_bucket_and_wrong_keys_are_not_tried_again(bucket: Bucket, tmp_path: Path):
+    with pytest.raises(Exception, match="NoSuchBucket") as caught:
+        open_s3(bucket.source(bucket="no-such-bucket"), make_attempt(tmp_path))
+    failure = classify(caught.value, "listing")
+    assert (failure.code, failure.transient) == ("no such bucket", False)
+
+
+def test_an_endpoint_that_is_down_is_transient(bucket: Bucket, tmp_path: Path):
+    source = bucket.source()
+    credentials = type(source.credentials)(
+        **{**vars(source.credentials), "endpoint_url": "http://127.0.0.1:9"}
+    )
+    with pytest.raises(Exception, match="connect") as caught:
+        open_s3(bucket.source(credentials=credentials), make_attempt(tmp_path))
+    failure = classify(caught.value, "listing")
+    assert (failure.code, failure.transient) == ("Connection refused", True)
+
+
+def test_configured_columns_are_always_there(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.csv", b"b\n1\n")
+    extraction = open_s3(bucket.source(columns=("a", "b")), make_attempt(tmp_path))
+    assert extraction.schemas["events"].names[:3] == ["a", "b", "payload"]
+
+
+def test_an_empty_day_makes_the_table_where_it_is_allowed(bucket: Bucket, tmp_path: Path):
+    loaded = load([bucket.source(allow_empty=True, columns=("event_id",))], tmp_path / "work")
+    assert loaded.finished("lake")["status"] == "loaded"
+    assert loaded.finished("lake")["collected"] == 0
+    columns = loaded.query(
+        "select column_name, data_type from information_schema.columns "
+        "where table_schema = 'raw_lake' and table_name = 'events' order by ordinal_position"
+    )
+    assert columns == [
+        ("event_id", "VARCHAR"),
+        ("payload", "VARCHAR"),
+        ("load_date", "DATE"),
+        ("source_object", "VARCHAR"),
+        ("source_row", "BIGINT"),
+        ("load_id", "VARCHAR"),
+        ("loaded_at", "TIMESTAMP WITH TIME ZONE"),
+        ("reject_reason", "VARCHAR"),
+        ("reject_detail", "VARCHAR"),
+    ]
+
+
+def test_files_without_records_are_no_data_unless_allowed(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.csv", b"event_id\n")
+    loaded = load([bucket.source()], tmp_path / "work")
+    assert loaded.finished("lake")["status"] == "failed"
+    assert loaded.finished("lake")["no_data"]
+    assert load([bucket.source(allow_empty=True)], tmp_path / "b").finished("lake")["status"] == (
+        "loaded"
+    )
+
+
+def test_columns_of_earlier_loads_do_not_vanish(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.csv", b"Event ID,old\ne1,1\n")
+    load([bucket.source()], tmp_path / "one")
+    bucket.put(PREFIX + "a.csv", b"eventId,new\ne2,2\n")
+    loaded = load([bucket.source()], tmp_path / "two", run_id="run-2")
+    assert loaded.finished("lake")["detail"]["missing_columns"] == {"events": ["old"]}
+    rows = loaded.query("select event_id, old, new, load_id from raw_lake.events order by 1")
+    assert rows == [("e1", "1", None, "run-1"), ("e2", None, "2", "run-2")]
+
+
+def test_odd_text_survives_the_load(bucket: Bucket, tmp_path: Path):
+    huge = '{"n":' + "9" * 5_000 + "}"
+    lines = [json.dumps({"a": "\ud800"}), huge, '{"a":"\u2028\x00"}', "'; --"]
+    bucket.put(PREFIX + "a.jsonl", "\n".join(lines).encode())
+    loaded = load([bucket.source()], tmp_path / "work")
+    assert loaded.query("select payload from raw_lake.events order by source_row") == [
+        (line.replace("\x00", "\ufffd"),) for line in lines
+    ]
+
+
+def test_ten_thousand_columns_are_loaded(bucket: Bucket, tmp_path: Path):
+    header = ",".join(f"c{number}" for number in range(10_000))
+    bucket.put(PREFIX + "a.csv", f"{header}\n{',' * 9_999}\n".encode())
+    extraction = open_s3(bucket.source(), make_attempt(tmp_path))
+    ((row,),) = (read_rows(extraction),)
+    assert len(row) == 10_000 + 1 + len(FIXED)
