@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import secrets
+import threading
+import time
 from collections.abc import Iterable
 
 import psycopg2
@@ -20,16 +23,15 @@ WAREHOUSE_DATABASE = "warehouse"
 _READER = "pipeline_reader"
 _WAREHOUSE_OWNER = "warehouse_owner"
 
-# the row in the middle of the table ends its own backend, as an administrator would; a sequence
-# counts the reads because it survives the rollback
+# a reader stops at the row in the middle, and an administrator ends it there; the reader's own transaction may be
+# read-only, so it is the administrator who counts
 _TERMINATION = """
     create schema fault;
-    create sequence fault.reads;
+    create table fault.remaining as select {number} as reads;
     create function fault.strikes() returns boolean language plpgsql volatile security definer as $$
     begin
-        if nextval('fault.reads') <= {number} then
-            perform pg_terminate_backend(pg_backend_pid());
-            perform pg_sleep(10);
+        if (select reads from fault.remaining) > 0 then
+            perform pg_sleep(60);
         end if;
         return true;
     end $$;
@@ -38,6 +40,7 @@ _TERMINATION = """
     create policy reading on {table} for select to {reader}
         using (id <> {row} or fault.strikes());
 """
+_WAITING = "select pid from pg_stat_activity where usename = %s and wait_event = 'PgSleep'"
 
 
 def create_logins(server: PostgresServer, warehouse: bool) -> tuple[Login, Login | None]:
@@ -74,7 +77,8 @@ def load_transactions(server: PostgresServer, day: Day, faults: Faults) -> None:
             reader = sql.Identifier(_READER)
             cursor.execute(sql.SQL("grant select on {} to {}").format(table, reader))
         if number := faults.number("postgres=terminated"):
-            _terminate_reads(cursor, day.table, number)
+            _stop_reads_midway(cursor, day.table, number)
+            threading.Thread(target=_terminate_reads, args=(server, number), daemon=True).start()
 
 
 def lock_table(server: PostgresServer, table: str) -> psycopg2.extensions.connection:
@@ -87,7 +91,7 @@ def lock_table(server: PostgresServer, table: str) -> psycopg2.extensions.connec
     return connection
 
 
-def _terminate_reads(cursor: psycopg2.extensions.cursor, table: str, number: int) -> None:
+def _stop_reads_midway(cursor: psycopg2.extensions.cursor, table: str, number: int) -> None:
     name = sql.Identifier(table)
     cursor.execute(sql.SQL("select id from {0} order by id offset (select count(*) / 2 from {0})").format(name))
     (row,) = cursor.fetchone()
@@ -99,6 +103,22 @@ def _terminate_reads(cursor: psycopg2.extensions.cursor, table: str, number: int
             row=sql.Literal(row),
         )
     )
+
+
+def _terminate_reads(server: PostgresServer, number: int) -> None:
+    """Terminate the backends that wait midway, `number` of them."""
+    # the server goes away with the sandbox, in the middle of this
+    with contextlib.suppress(psycopg2.Error):
+        connection = connect(server.login(SOURCE_DATABASE))
+        with connection.cursor() as cursor:
+            while number > 0:
+                cursor.execute(_WAITING, (_READER,))
+                for (pid,) in cursor.fetchall():
+                    cursor.execute("update fault.remaining set reads = reads - 1")
+                    cursor.execute("select pg_terminate_backend(%s, 5000)", (pid,))
+                    number -= 1
+                time.sleep(0.02)
+        connection.close()
 
 
 def _create_login(server: PostgresServer, database: str, role: str, *, owns: bool) -> Login:

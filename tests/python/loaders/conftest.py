@@ -71,9 +71,7 @@ def s3_endpoint() -> Iterator[str]:
 @pytest.fixture
 def bucket(s3_endpoint: str) -> Bucket:
     """A new, empty bucket."""
-    client = boto3.client(
-        "s3", endpoint_url=s3_endpoint, region_name="us-east-1", **S3_KEYS
-    )
+    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1", **S3_KEYS)
     name = f"b-{uuid.uuid4().hex[:12]}"
     client.create_bucket(Bucket=name)
     return Bucket(client, name, s3_endpoint)

@@ -51,7 +51,7 @@ FIXED = [
 class RetryOnce:
     """Runs a step once."""
 
-    def __call__(self, step: Callable[[], Any]) -> Any:
+    def __call__(self, step: Callable[[], Any], within: Deadline | None = None) -> Any:
         return step()
 
 
@@ -269,11 +269,7 @@ class Loaded:
     path: str
 
     def of(self, event: str, source: str | None = None) -> list[dict[str, Any]]:
-        return [
-            each
-            for each in self.events
-            if each["event"] == event and source in (None, each["source"])
-        ]
+        return [each for each in self.events if each["event"] == event and source in (None, each["source"])]
 
     def finished(self, source: str) -> dict[str, Any]:
         (event,) = self.of("source_finished", source)
@@ -320,8 +316,6 @@ def run_child(workdir: Path, *arguments: str, timeout: float = 60) -> tuple[int,
     for name, value in defaults.items():
         if name not in given:
             command += [name, value]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     return done.returncode, Loaded(events, os.environ["DUCKDB_PATH"]), done.stderr

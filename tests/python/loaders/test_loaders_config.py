@@ -12,6 +12,7 @@ from loader_helpers import ROOT
 
 from loaders.config import configured_source_names, read_sources
 from loaders.errors import ConfigurationError
+from loaders.redact import redact
 from loaders.sources import PostgresSource, RestApiSource, S3Source
 
 API = '[sources.api]\nkind = "rest_api"\nbase_url = "https://api.example.com"\n'
@@ -70,9 +71,7 @@ def test_the_order_is_the_one_of_dlt(monkeypatch: pytest.MonkeyPatch):
         "print(dlt.config['sources.api.path'], dlt.secrets['sources.api.auth.token'],"
         " dlt.config['sources.api.params'])"
     )
-    shown = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    ).stdout
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     (api,) = read_sources()
     assert isinstance(api, RestApiSource)
     assert shown.split(maxsplit=2)[:2] == [api.path, api.auth["token"]]
@@ -113,7 +112,7 @@ def test_names_are_found_without_importing_dlt():
         text=True,
         check=True,
     ).stdout
-    assert shown == "['api', 'lake', 'shop'] False False\n"
+    assert shown == "['lake', 'shop', 'api'] False False\n"
 
 
 def test_no_sources_is_an_error_and_an_empty_list():
@@ -207,6 +206,13 @@ def test_a_mounted_secret_is_found_through_dlt(monkeypatch: pytest.MonkeyPatch):
     assert isinstance(shop, PostgresSource)
     assert shop.credentials.password == "from-a-vault"
     assert asked == [("shop", "credentials", "password")]
+
+
+def test_parameters_in_the_secrets_file_are_secret():
+    write("config.toml", API)
+    write("secrets.toml", '[sources.api.params]\nsubscription = "canary-parameter"\n')
+    read_sources()
+    assert redact("GET /?subscription=canary-parameter") == "GET /?subscription=***"
 
 
 def test_secrets_do_not_show_in_the_repr():

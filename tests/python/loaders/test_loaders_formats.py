@@ -128,7 +128,7 @@ def test_splitting_lines_is_vectorized():
 
 
 def test_a_gzip_bomb_is_stopped_at_the_cap(tmp_path: Path):
-    file = land(tmp_path, "a.jsonl.gz", b"\n" * (LIMIT + 1))
+    file = land(tmp_path, "a.jsonl.gz", b"x" * (LIMIT + 1))
     with pytest.raises(Unreadable) as caught:
         list(read_json_lines(file, LIMIT))
     assert caught.value.code == "file_too_large"
@@ -155,9 +155,7 @@ def test_broken_gzip_is_unreadable(tmp_path: Path, body: bytes):
         ("[]", None, {}),
     ],
 )
-def test_json_documents_are_cut_into_records(
-    tmp_path: Path, body: str, selector: str | None, expected: dict[int, str]
-):
+def test_json_documents_are_cut_into_records(tmp_path: Path, body: str, selector: str | None, expected: dict[int, str]):
     good, bad = collect(read_json(land(tmp_path, "a.json", body.encode()), LIMIT, selector))
     assert good == expected
     assert not bad

@@ -88,9 +88,7 @@ def test_what_cannot_be_read_is_a_rejected_record(bucket: Bucket, tmp_path: Path
 def test_a_corrupt_part_of_a_parquet_file_rejects_the_rest(bucket: Bucket, tmp_path: Path):
     buffer = io.BytesIO()
     table = pa.table({"x": [f"value {i}" for i in range(200_000)]})
-    pq.write_table(
-        table, buffer, row_group_size=100_000, use_dictionary=False, compression="none"
-    )
+    pq.write_table(table, buffer, row_group_size=100_000, use_dictionary=False, compression="none")
     body = bytearray(buffer.getvalue())
     start = body.index(b"value 150000")
     body[start - 500_000 : start + 500_000] = b"\xff" * 1_000_000
@@ -115,9 +113,7 @@ def test_a_refused_key_is_a_rejected_record_and_writes_nothing(bucket: Bucket, t
     attempt = make_attempt(tmp_path)
     landed, rejected = s3._land(None, bucket.source(), PREFIX, listed, attempt)
     assert not landed
-    assert [(each.reason, each.source_object) for each in rejected] == [
-        ("key_refused", PREFIX + "../../../evil.csv")
-    ]
+    assert [(each.reason, each.source_object) for each in rejected] == [("key_refused", PREFIX + "../../../evil.csv")]
     assert not list(tmp_path.rglob("evil.csv"))
 
 
@@ -137,9 +133,7 @@ def test_glob_marks_and_hidden_names_choose_the_objects(bucket: Bucket, tmp_path
     assert values(rows, "source_object") == [PREFIX + "b.csv", PREFIX + "sub/a.csv"]
 
 
-def test_listing_goes_on_past_its_first_page(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_listing_goes_on_past_its_first_page(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(s3, "LIST_PAGE", 2)
     for number in range(7):
         bucket.put(f"{PREFIX}{number}.csv", b"x\n1\n")
@@ -171,9 +165,7 @@ def test_an_object_replaced_after_listing_is_listed_again(
     assert loaded.query("select x from raw_lake.events order by 1") == [("kept",), ("new",)]
 
 
-def test_what_has_landed_is_not_fetched_again(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_what_has_landed_is_not_fetched_again(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     bucket.put(PREFIX + "a.csv", b"x\n1\n")
     attempt = make_attempt(tmp_path)
     open_s3(bucket.source(), attempt)
@@ -190,9 +182,7 @@ def test_a_missing_bucket_and_wrong_keys_are_not_tried_again(bucket: Bucket, tmp
 
 def test_an_endpoint_that_is_down_is_transient(bucket: Bucket, tmp_path: Path):
     source = bucket.source()
-    credentials = type(source.credentials)(
-        **{**vars(source.credentials), "endpoint_url": "http://127.0.0.1:9"}
-    )
+    credentials = type(source.credentials)(**{**vars(source.credentials), "endpoint_url": "http://127.0.0.1:9"})
     with pytest.raises(Exception, match="connect") as caught:
         open_s3(bucket.source(credentials=credentials), make_attempt(tmp_path))
     failure = classify(caught.value, "listing")
@@ -231,9 +221,7 @@ def test_files_without_records_are_no_data_unless_allowed(bucket: Bucket, tmp_pa
     loaded = load([bucket.source()], tmp_path / "work")
     assert loaded.finished("lake")["status"] == "failed"
     assert loaded.finished("lake")["no_data"]
-    assert load([bucket.source(allow_empty=True)], tmp_path / "b").finished("lake")["status"] == (
-        "loaded"
-    )
+    assert load([bucket.source(allow_empty=True)], tmp_path / "b").finished("lake")["status"] == ("loaded")
 
 
 def test_columns_of_earlier_loads_do_not_vanish(bucket: Bucket, tmp_path: Path):
@@ -241,7 +229,9 @@ def test_columns_of_earlier_loads_do_not_vanish(bucket: Bucket, tmp_path: Path):
     load([bucket.source()], tmp_path / "one")
     bucket.put(PREFIX + "a.csv", b"eventId,new\ne2,2\n")
     loaded = load([bucket.source()], tmp_path / "two", run_id="run-2")
-    assert loaded.finished("lake")["detail"]["missing_columns"] == {"events": ["old"]}
+    detail = loaded.finished("lake")["detail"]
+    assert detail["missing_columns"] == {"events": ["old"]}
+    assert detail["new_columns"] == {"events": ["new"]}
     rows = loaded.query("select event_id, old, new, load_id from raw_lake.events order by 1")
     assert rows == [("e1", "1", None, "run-1"), ("e2", None, "2", "run-2")]
 

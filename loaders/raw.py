@@ -1,0 +1,156 @@
+"""The shape of a raw table: the source's columns, then the fixed ones, as Arrow batches.
+
+| column | type | what it holds |
+|---|---|---|
+| the source's own | text (reference tables: their own types) | as received |
+| `payload` | text | a JSON record or a rejected line as received; not in reference tables |
+| `load_date` | date | the day that was asked for |
+| `source_object` | text | file key, schema.table or page |
+| `source_row` | bigint | place in the object, from 1; 0 for an object as a whole |
+| `load_id` | text | the run's id |
+| `loaded_at` | timestamptz | when the load began, UTC |
+| `reject_reason` | text | short code when the record could not be read, else null |
+| `reject_detail` | text | the same for people |
+
+A source column whose normalized name is taken already gets a suffix: `load_date_2`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from loaders.attempt import Stamp
+
+TEXT = pa.string()
+REPLACEMENT = "\ufffd"
+FIXED = (
+    ("load_date", pa.date32()),
+    ("source_object", TEXT),
+    ("source_row", pa.int64()),
+    ("load_id", TEXT),
+    ("loaded_at", pa.timestamp("us", "UTC")),
+    ("reject_reason", TEXT),
+    ("reject_detail", TEXT),
+)
+PAYLOAD = "payload"
+_RESERVED = {name for name, _ in FIXED} | {"_dlt_id", "_dlt_load_id"}
+_MAX_NAME = 60
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A record that could not be read; `payload` is the raw line, or None."""
+
+    source_object: str
+    source_row: int
+    reason: str
+    detail: str
+    payload: str | None = None
+
+
+def column_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """Return warehouse names for a source's column names, unique and in the same order.
+
+    Names are put into snake case the way dlt does (`eventId` and `Event ID` both give
+    `event_id`). The second of two equal ones becomes `event_id_2`; fixed columns are never taken.
+    """
+    used = _RESERVED | set(taken)
+    result = []
+    for name in names:
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+        snake = re.sub(r"([a-z\d])([A-Z])|([A-Z])(?=[A-Z][a-z])", r"\1\3_\2", plain).lower()
+        # dlt reserves double underscores for paths
+        base = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]", "_", snake)).strip("_")[:_MAX_NAME]
+        base = base if base and not base[0].isdigit() else f"column_{base}".rstrip("_")
+        unique, number = base, 1
+        while unique in used:
+            number += 1
+            unique = f"{base}_{number}"
+        used.add(unique)
+        result.append(unique)
+    return result
+
+
+def raw_schema(fields: Sequence[pa.Field], with_payload: bool = True) -> pa.Schema:
+    """Return the Arrow schema of a raw table with these source columns."""
+    own = list(fields)
+    if with_payload and PAYLOAD not in {field.name for field in own}:
+        own.append(pa.field(PAYLOAD, TEXT))
+    return pa.schema([*own, *(pa.field(name, kind) for name, kind in FIXED)])
+
+
+def stamped(
+    schema: pa.Schema,
+    columns: dict[str, pa.Array | pa.ChunkedArray],
+    count: int,
+    *,
+    stamp: Stamp,
+    source_object: str,
+    source_rows: pa.Array | int,
+) -> pa.Table:
+    """Return `count` records as rows of a raw table.
+
+    Args:
+        schema: From `raw_schema`; columns that are not given are null.
+        columns: The source's columns by name, `count` long each.
+        count: Number of records.
+        stamp: What all rows of the load share.
+        source_object: Where the records came from.
+        source_rows: Row numbers, or the number of the first of consecutive ones.
+    """
+    if isinstance(source_rows, int):
+        source_rows = pa.array(np.arange(source_rows, source_rows + count, dtype=np.int64))
+    fixed: dict[str, Any] = {
+        "load_date": pa.repeat(pa.scalar(stamp.load_date, pa.date32()), count),
+        "source_object": pa.repeat(pa.scalar(source_object, TEXT), count),
+        "source_row": source_rows,
+        "load_id": pa.repeat(pa.scalar(stamp.load_id, TEXT), count),
+        "loaded_at": pa.repeat(pa.scalar(stamp.loaded_at, pa.timestamp("us", "UTC")), count),
+    }
+    arrays = []
+    for field in schema:
+        array = fixed.get(field.name, columns.get(field.name))
+        arrays.append(pa.nulls(count, field.type) if array is None else array)
+    return pa.table(arrays, schema=schema)
+
+
+def rejected_table(schema: pa.Schema, rows: Sequence[Rejected], stamp: Stamp) -> pa.Table:
+    """Return rejected records as rows of a raw table, all the source's columns null."""
+    given = [
+        {
+            PAYLOAD: None if row.payload is None else without_nul(row.payload),
+            "load_date": stamp.load_date,
+            "source_object": without_nul(row.source_object),
+            "source_row": row.source_row,
+            "load_id": stamp.load_id,
+            "loaded_at": stamp.loaded_at,
+            "reject_reason": row.reason,
+            "reject_detail": without_nul(row.detail),
+        }
+        for row in rows
+    ]
+    return pa.Table.from_pylist(given, schema=schema)
+
+
+def without_nul(text: str) -> str:
+    """Return `text` as every target can store it: no NUL, no lone surrogate."""
+    return text.replace("\x00", REPLACEMENT).encode("utf-8", "replace").decode()
+
+
+def clean_text(array: pa.Array) -> pa.Array:
+    """Return a string array without NUL characters, which PostgreSQL can't store.
+
+    Looking for a zero byte in the data buffer first keeps the usual case at memory speed.
+    """
+    data = array.buffers()[2]
+    if data is None or not (np.frombuffer(data, dtype=np.uint8) == 0).any():
+        return array
+    return pc.replace_substring(array, pattern="\x00", replacement=REPLACEMENT)
