@@ -12,7 +12,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python orchestrate.py --date $(DATE) --target $(TARGET)
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.ready
 	$(BIN)/ruff format --check .

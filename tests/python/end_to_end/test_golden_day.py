@@ -70,8 +70,10 @@ def test_the_published_tables_hold_what_the_summary_says(golden: Run) -> None:
 
 
 def test_every_quarantined_record_keeps_its_payload_and_its_reasons(golden: Run) -> None:
-    missing = "select count(*) from quarantine.quarantined_events where payload is null or reasons is null or reasons = ''"
-    assert rows(golden.folder, missing) == [(0,)]
+    assert rows(golden.folder, "select count(*) from quarantine.quarantined_events where reasons is null or reasons = ''") == [(0,)]
+    # the payload itself may be what is missing
+    without = "select distinct reasons from quarantine.quarantined_events where payload is null"
+    assert rows(golden.folder, without) == [("payload_not_json",)]
     kinds = rows(golden.folder, "select distinct unnest(string_split(reasons, ',')) from quarantine.quarantined_events")
     assert {kind for (kind,) in kinds} == {
         "event_id_missing",
@@ -117,7 +119,7 @@ def test_decisions_are_recorded_with_their_evidence(golden: Run) -> None:
         ("validate", "publish"),
     ]
     assert "1,200 rows" in decisions[1]["observed"]
-    assert decisions[1]["outcome"] == "1,200 records corrected"
+    assert decisions[1]["outcome"].startswith("1,200 records corrected")
     assert rows(golden.folder, "select count(*) from metadata.decisions") == [(3,)]
 
 
