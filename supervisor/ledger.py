@@ -8,54 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from supervisor.migrations import migrate as migrate
 from supervisor.warehouse import Session
-
-# one statement a migration, never edited once released: the number of those applied is the schema's version
-MIGRATIONS: tuple[str, ...] = (
-    "create schema if not exists metadata",
-    """
-    create table if not exists metadata.pipeline_runs (
-        run_id varchar(64) not null,
-        load_date date not null,
-        target varchar(32) not null,
-        status varchar(32) not null,
-        exit_code integer not null,
-        started_at timestamptz not null,
-        finished_at timestamptz not null,
-        count_published bigint,
-        summary text not null
-    )
-    """,
-    """
-    create table if not exists metadata.load_outcomes (
-        run_id varchar(64) not null,
-        load_date date not null,
-        source varchar(64) not null,
-        status varchar(32) not null,
-        load_id varchar(64),
-        location text,
-        count_collected bigint not null,
-        count_rejected bigint not null,
-        tries integer not null,
-        reason text,
-        detail text not null,
-        duration_s double precision not null,
-        finished_at timestamptz not null
-    )
-    """,
-    """
-    create table if not exists metadata.decisions (
-        run_id varchar(64) not null,
-        load_date date not null,
-        decision_number integer not null,
-        phase varchar(32) not null,
-        observed text not null,
-        decision text not null,
-        outcome text not null,
-        decided_at timestamptz not null
-    )
-    """,
-)
 
 
 @dataclass(frozen=True)
@@ -105,12 +59,6 @@ class DayState:
     def missing(self, configured: Sequence[str]) -> list[str]:
         """Configured sources whose raw records of the day are not there."""
         return [name for name in configured if name not in self.loads]
-
-
-def migrate(session: Session) -> None:
-    """Create the ledger's tables, or bring those of an older release up to date; what they hold is kept."""
-    for statement in MIGRATIONS:
-        session.execute(statement)
 
 
 def has_ledger(session: Session) -> bool:
@@ -193,6 +141,30 @@ def commit_loads(session: Session, run_id: str, day: date, outcomes: Sequence[Lo
     sweep_raw(session, day)
 
 
+def adopt_references(session: Session, run_id: str, day: date, tables: Mapping[str, Sequence[str]]) -> None:
+    """Put reference tables that a run read anew in the place of those of the loads in force.
+
+    Call it within a transaction. The rows take over the mark of the load in force, so that they stay with its records.
+
+    Args:
+        session: The warehouse.
+        run_id: The run that read them: the mark that their rows have so far.
+        day: The day that they were read for.
+        tables: Names of the reference tables, by source; each source has a load in force.
+    """
+    in_force = {name: load.load_id for name, load in read_day(session, day).loads.items()}
+    for source, names in tables.items():
+        for table in names:
+            name = f'"raw_{source}"."{table}"'
+            if not session.query(f"select 1 as found from {name} where load_date = ? and load_id = ? limit 1", (day, run_id)):
+                # done already: a commit whose answer was lost is tried again
+                continue
+            session.execute(f"delete from {name} where load_date = ? and load_id <> ?", (day, run_id))
+            session.execute(
+                f"update {name} set load_id = ? where load_date = ? and load_id = ?", (in_force[source], day, run_id)
+            )
+
+
 def sweep_raw(session: Session, day: date) -> int:
     """Remove the day's raw rows that do not belong to the load in force of their source.
 
@@ -205,8 +177,9 @@ def sweep_raw(session: Session, day: date) -> int:
         source = table["table_schema"].removeprefix("raw_")
         name = f'"{table["table_schema"]}"."{table["table_name"]}"'
         load_id = in_force.get(source, "")
-        stale = session.query(f"select 1 as found from {name} where load_date = ? and load_id <> ? limit 1", (day, load_id))
-        if stale:
+        # counted, because a planner that may stop at the first row believes that reading the whole history is cheap
+        stale = session.query(f"select count(*) as found from {name} where load_date = ? and load_id <> ?", (day, load_id))
+        if stale[0]["found"]:
             session.execute(f"delete from {name} where load_date = ? and load_id <> ?", (day, load_id))
             swept += 1
     return swept
@@ -238,6 +211,10 @@ def record_run(session: Session, summary: Mapping[str, Any], decisions: Sequence
             json.dumps(summary, default=str),
         ),
     )
+    _record_decisions(session, run_id, day, decisions)
+
+
+def _record_decisions(session: Session, run_id: str, day: date, decisions: Sequence[Mapping[str, Any]]) -> None:
     session.execute_many(
         "insert into metadata.decisions (run_id, load_date, decision_number, phase, observed, decision, outcome, "
         "decided_at) values (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -255,3 +232,40 @@ def record_run(session: Session, summary: Mapping[str, Any], decisions: Sequence
             for number, decision in enumerate(decisions, start=1)
         ],
     )
+
+
+def correct_run(session: Session, summary: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> None:
+    """Bring the record of a run that has published up to how it ended: what came after the publish is in it then."""
+    run_id, day = summary["run_id"], date.fromisoformat(summary["date"])
+    session.execute(
+        "update metadata.pipeline_runs set status = ?, exit_code = ?, finished_at = ?, summary = ? where run_id = ?",
+        (
+            summary["status"],
+            summary["exit_code"],
+            datetime.fromisoformat(summary["finished_at"]),
+            json.dumps(summary, default=str),
+            run_id,
+        ),
+    )
+    session.execute("delete from metadata.decisions where run_id = ?", (run_id,))
+    _record_decisions(session, run_id, day, decisions)
+
+
+def record_scores(session: Session, run_id: str) -> None:
+    """Keep the measurements of a run that publishes nothing; those of published days are in quality.quality_scores."""
+    session.execute(
+        "insert into metadata.unpublished_scores (run_id, load_date, source, dimension, check_name, attempted, failed, score, "
+        "threshold, passed, iteration) select cast(? as varchar(64)), load_date, source, dimension, check_name, attempted, failed, "
+        "score, threshold, passed, iteration from intermediate.int_quality_scores",
+        (run_id,),
+    )
+
+
+def is_recorded(session: Session, run_id: str) -> bool:
+    """Whether a run is in the ledger: it has published, or has said why not."""
+    return bool(session.query("select 1 as found from metadata.pipeline_runs where run_id = ?", (run_id,)))
+
+
+def has_loads(session: Session, run_id: str) -> bool:
+    """Whether the loads of a run are in the ledger."""
+    return bool(session.query("select 1 as found from metadata.load_outcomes where run_id = ? limit 1", (run_id,)))

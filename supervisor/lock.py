@@ -8,18 +8,28 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 
 class LockHeldError(Exception):
     """Raised when another run holds the lock; says which, since when and how to look at it."""
 
 
+class Exclusive(Protocol):
+    """A warehouse that can be held for one run."""
+
+    def exclusive(self, run_id: str) -> AbstractContextManager[None]:
+        """Hold it for the time of the block."""
+
+
 @contextmanager
-def run_lock(path: Path, run_id: str) -> Iterator[None]:
-    """Hold the lock for the time of the block.
+def run_lock(path: Path, run_id: str, warehouse: Exclusive | None = None) -> Iterator[None]:
+    """Hold the lock for the time of the block, and the warehouse's own where it has one.
+
+    A server can be reached from several machines, so it must keep a lock itself; the file keeps the runs of one folder apart.
 
     The file stays, with the last holder's name in it; what counts is the lock on it (flock(2)), which ends with the process, so
     a killed run never leaves a stale one.
@@ -42,7 +52,8 @@ def run_lock(path: Path, run_id: str) -> Iterator[None]:
         }
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(holder).encode(), 0)
-        yield
+        with nullcontext() if warehouse is None else warehouse.exclusive(run_id):
+            yield
     finally:
         os.close(descriptor)
 

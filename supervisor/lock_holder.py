@@ -6,10 +6,16 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import socket
 from dataclasses import asdict, dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Any
+
+from supervisor.warehouse import Session
+
+_CONNECTION = re.compile(r"goalkeeper (?P<run_id>\S+) pid (?P<pid>\d+) on (?P<host>.*)")
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,23 @@ def lock_holder(path: Path) -> Holder | None:
     if holder.host == socket.gethostname() and not _is_alive(holder.pid):
         return None
     return holder if _is_locked(path) else None
+
+
+def server_holder(session: Session) -> Holder | None:
+    """Return the run that holds the lock of a PostgreSQL warehouse, on whichever machine it is; None when nobody does.
+
+    The connection that holds it is called "goalkeeper <run> pid <pid> on <host>" (see `advisory_lock`).
+    """
+    rows = session.query(
+        "select application_name as name, backend_start from pg_catalog.pg_stat_activity where pid in ("
+        "select pid from pg_catalog.pg_locks where locktype = 'advisory' and granted and database = ("
+        "select oid from pg_catalog.pg_database where datname = current_database()))"
+    )
+    for row in rows:
+        if found := _CONNECTION.fullmatch(row["name"]):
+            since = row["backend_start"].astimezone(UTC).isoformat(timespec="seconds")
+            return Holder(found["run_id"], int(found["pid"]), found["host"], since)
+    return None
 
 
 def _is_alive(pid: int) -> bool:

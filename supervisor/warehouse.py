@@ -21,8 +21,15 @@ class WarehouseError(Exception):
 class Session(Protocol):
     """An open connection. Parameters are bound as `?`, never formatted into the text."""
 
+    @property
+    def target(self) -> str:
+        """Which engine it is, as a target of profiles.yml."""
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         """Run a statement."""
+
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run an insert, update or delete and return how many rows it changed."""
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement once for each row of parameters."""
@@ -34,32 +41,62 @@ class Session(Protocol):
 class Warehouse(Protocol):
     """Where the day is built and published."""
 
-    target: str
-    description: str
+    @property
+    def target(self) -> str:
+        """Which target of profiles.yml it is."""
+
+    @property
+    def description(self) -> str:
+        """Where it is, for people; without credentials."""
 
     def session(self) -> Any:
         """Open a session: a context manager; statements outside a transaction commit at once."""
 
-    def transaction(self) -> Any:
-        """Open a session within one transaction: commits at the end of the block, rolls back on an error."""
+    def transaction(self, timeout_s: float | None = None) -> Any:
+        """Open a session within one transaction: commits at the end of the block, rolls back on an error.
+
+        Args:
+            timeout_s: Seconds that a single statement may take, where the engine can stop one; None for no limit.
+        """
+
+    def exclusive(self, run_id: str) -> Any:
+        """Hold the warehouse for one run: a context manager. Where a file is the warehouse, its own lock is enough."""
 
     def exists(self) -> bool:
         """Whether there is anything to read yet."""
 
 
 @dataclass(frozen=True)
-class _DbApiSession:
+class DbApiSession:
+    """A session on a driver's connection.
+
+    Attributes:
+        cursor_of: Makes a cursor.
+        placeholder: How the driver writes a parameter.
+        target: Which engine it is, as a target of profiles.yml.
+    """
+
     cursor_of: Callable[[], Any]
     placeholder: str
+    target: str
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Run a statement."""
         self._run(sql, parameters)
 
+    def change(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run an insert, update or delete and return how many rows it changed."""
+        cursor = self._run(sql, parameters)
+        # DuckDB gives the count as a row
+        return int(cursor.fetchone()[0] if self.target == "duckdb" else cursor.rowcount)
+
     def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once for each row of parameters."""
         for row in rows:
             self._run(sql, row)
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """Run a query and return its rows."""
         cursor = self._run(sql, parameters)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -67,7 +104,9 @@ class _DbApiSession:
     def _run(self, sql: str, parameters: Sequence[Any]) -> Any:
         cursor = self.cursor_of()
         if parameters:
-            cursor.execute(sql.replace("?", self.placeholder), tuple(parameters))
+            if self.placeholder != "?":
+                sql = sql.replace("%", "%%").replace("?", self.placeholder)
+            cursor.execute(sql, tuple(parameters))
         else:
             cursor.execute(sql)
         return cursor
@@ -110,13 +149,18 @@ class DuckDBWarehouse:
             if threads := os.environ.get("GOALKEEPER_THREADS"):
                 connection.execute(f"set threads = {int(threads)}")
             # a DuckDB cursor would be a second connection, outside the transaction
-            yield _DbApiSession(lambda: connection, "?")
+            yield DbApiSession(lambda: connection, "?", self.target)
         finally:
             connection.close()
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """Open the file and hold one transaction."""
+    def exclusive(self, run_id: str) -> Iterator[None]:
+        """Nothing more to hold: see `supervisor.lock`."""
+        yield
+
+    @contextmanager
+    def transaction(self, timeout_s: float | None = None) -> Iterator[Session]:
+        """Open the file and hold one transaction; DuckDB has no timeout for a statement."""
         with self.session() as session:
             session.execute("begin transaction")
             try:
@@ -127,69 +171,21 @@ class DuckDBWarehouse:
             session.execute("commit")
 
 
-@dataclass(frozen=True)
-class PostgresWarehouse:
-    """A PostgreSQL database, 16 or later, addressed by the POSTGRES_* variables that profiles.yml reads."""
-
-    target: str = "postgres"
-
-    @property
-    def description(self) -> str:
-        """Where it is, for people; without credentials."""
-        host, port = os.environ.get("POSTGRES_HOST", "localhost"), os.environ.get("POSTGRES_PORT", "5432")
-        return f"{host}:{port}/{os.environ.get('POSTGRES_DB', 'warehouse')}"
-
-    def exists(self) -> bool:
-        """Whether the server answers; raises `WarehouseError` when it does not."""
-        with self.session():
-            return True
-
-    def _connect(self) -> Any:
-        import psycopg2
-
-        try:
-            return psycopg2.connect(
-                host=os.environ.get("POSTGRES_HOST", "localhost"),
-                port=int(os.environ.get("POSTGRES_PORT", "5432")),
-                user=os.environ.get("POSTGRES_USER", "goalkeeper"),
-                password=os.environ.get("POSTGRES_PASSWORD") or None,
-                dbname=os.environ.get("POSTGRES_DB", "warehouse"),
-                sslmode=os.environ.get("POSTGRES_SSLMODE", "prefer"),
-                connect_timeout=10,
-                application_name="goalkeeper",
-                options="-c timezone=UTC",
-            )
-        except psycopg2.Error as error:
-            raise WarehouseError(
-                f"warehouse {self.description} can't be reached: {str(error).strip()}. "
-                "Check POSTGRES_HOST, POSTGRES_PORT, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB."
-            ) from error
-
-    @contextmanager
-    def session(self) -> Iterator[Session]:
-        """Connect, with each statement committed at once."""
-        connection = self._connect()
-        try:
-            connection.autocommit = True
-            yield _DbApiSession(connection.cursor, "%s")
-        finally:
-            connection.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[Session]:
-        """Connect and hold one transaction."""
-        connection = self._connect()
-        try:
-            with connection:
-                yield _DbApiSession(connection.cursor, "%s")
-        finally:
-            connection.close()
-
-
-def open_warehouse(target: str) -> DuckDBWarehouse | PostgresWarehouse:
+def open_warehouse(target: str) -> Warehouse:
     """Return the warehouse of a dbt target; raises `WarehouseError` for an unknown one."""
     if target == "duckdb":
         return DuckDBWarehouse(Path(os.environ.get("DUCKDB_PATH", "warehouse.duckdb")).resolve())
     if target == "postgres":
+        from supervisor.warehouse_postgres import PostgresWarehouse
+
         return PostgresWarehouse()
     raise WarehouseError(f"target '{target}' is unknown; the targets of profiles/profiles.yml are duckdb and postgres")
+
+
+def dbt_environment(target: str) -> dict[str, str]:
+    """Return the variables that dbt's connections need beside those that profiles.yml reads."""
+    if target != "postgres":
+        return {}
+    from supervisor.warehouse_postgres import dbt_environment as postgres_environment
+
+    return postgres_environment()

@@ -2,6 +2,7 @@
     A published table whose unit is the day: the model's rows replace those of the load date and nothing else. The day's rows
     are first a view (`intermediate.<model>__day`). With var publish = 'each' the partition is replaced here, in the model's
     own transaction; with 'together' it is left alone, and the supervisor replaces the partitions of all published tables in one.
+    Where the engine has partitions, a large table has one for each day (`partition_by_day`).
 -#}
 {% materialization day_partition, default %}
     {%- set target_relation = this.incorporate(type='table') -%}
@@ -14,17 +15,15 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- if config.get('contract').enforced %}{{ get_assert_columns_equivalent(sql) }}{% endif -%}
-    {% call statement('drop_day') %}drop view if exists {{ day }}{% endcall %}
-    {% call statement('main') %}create view {{ day }} as {{ sql }}{% endcall %}
+    {% call statement('main') %}{{ replace_view(day, sql) }}{% endcall %}
 
     {%- if existing is none -%}
-        {% call statement('create_target') %}
-            create table {{ target_relation }} as select * from {{ day }} where 1 = 0
-        {% endcall %}
+        {% call statement('create_target') %}{{ create_published_table(target_relation, day) }}{% endcall %}
         {% do create_indexes(target_relation) %}
     {%- else -%}
         {% do process_schema_changes('append_new_columns', day, target_relation) %}
     {%- endif -%}
+    {% do ensure_day(target_relation) %}
 
     {%- if var('publish') == 'each' -%}
         {%- set columns = adapter.get_columns_in_relation(day) | map(attribute='quoted') | join(', ') -%}

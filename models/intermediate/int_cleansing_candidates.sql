@@ -50,7 +50,7 @@ ranked as (
 
     select
         *,
-        row_number() over (partition by record_id order by tier, rule_id) as choice
+        row_number() over (partition by record_id order by tier, {{ in_byte_order('rule_id') }}) as choice
     from attempted
     where amount_after between min_amount and max_amount
 

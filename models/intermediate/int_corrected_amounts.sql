@@ -9,7 +9,7 @@ with candidates as (
 applied as (
 
     select * from candidates
-    where tier <= {{ var('cleansing_tier') | int }}
+    where {{ is_tier_in_force('tier') }}
 
 )
 

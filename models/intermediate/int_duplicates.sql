@@ -1,4 +1,4 @@
-with transformed as (
+with transformed as not materialized (
 
     select
         record_id,
@@ -28,7 +28,10 @@ ranked as (
         transformed.*,
         row_number() over (
             partition by transformed.event_id
-            order by transformed.source_rank, transformed.source_object, transformed.source_row
+            order by
+                transformed.source_rank,
+                {{ in_byte_order('transformed.source_object') }},
+                transformed.source_row
         ) as arrival
     from transformed
     inner join repeated_ids on transformed.event_id = repeated_ids.event_id
@@ -47,6 +50,21 @@ repeated_today as (
 
 ),
 
+-- joined, so that an engine can hold today's ids and pass the earlier ones by them, whatever their number
+published_ids as (
+
+    {{ published_event_ids(var('lookback_days')) }}
+
+),
+
+returned_ids as (
+
+    select distinct published_ids.event_id
+    from published_ids
+    inner join transformed on published_ids.event_id = transformed.event_id
+
+),
+
 published_before as (
 
     select
@@ -55,9 +73,11 @@ published_before as (
         transformed.event_id,
         'earlier_day' as kind
     from transformed
+    inner join returned_ids on transformed.event_id = returned_ids.event_id
     where
-        transformed.event_id in (
-            {{ published_event_ids(var('lookback_days')) }}
+        not exists (
+            select 1 from repeated_today
+            where repeated_today.record_id = transformed.record_id
         )
 
 ),
@@ -67,7 +87,6 @@ duplicates as (
     select * from repeated_today
     union all
     select * from published_before
-    where record_id not in (select record_id from repeated_today)
 
 )
 

@@ -16,9 +16,9 @@ event_types as (
 
 ),
 
-users as (
+known_users as (
 
-    select * from {{ ref('stg_postgres__users') }}
+    select distinct user_id from {{ ref('stg_postgres__users') }}
 
 ),
 
@@ -30,11 +30,11 @@ referred as (
         event_types.max_amount,
         received.event_type is not null and event_types.event_type is null as is_type_unknown,
         received.user_id is not null
-        and users.user_id is null
-        and (select count(*) from users) > 0 as is_orphan
+        and known_users.user_id is null
+        and (select count(*) from {{ ref('stg_postgres__users') }}) > 0 as is_orphan
     from received
     left join event_types on received.event_type = event_types.event_type
-    left join users on received.user_id = users.user_id
+    left join known_users on received.user_id = known_users.user_id
 
 ),
 

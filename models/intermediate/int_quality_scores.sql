@@ -67,9 +67,10 @@ scored as (
         check_name,
         attempted,
         failed,
-        cast(
-            case when attempted = 0 then 1 else 1 - cast(failed as numeric(18, 0)) / attempted end as numeric(9, 8)
-        ) as score,
+        case
+            when attempted = 0 then cast(1 as numeric(9, 8))
+            else {{ share_of('(attempted - failed)', 'attempted') }}
+        end as score,
         cast(threshold as numeric(9, 8)) as threshold,
         case
             when attempted = 0 then true

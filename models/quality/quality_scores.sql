@@ -1,3 +1,6 @@
+-- a few rows a day: partitions would cost more than they save
+{{ config(meta={'partition_by_day': false}) }}
+
 with scores as (
 
     select * from {{ ref('int_quality_scores') }}

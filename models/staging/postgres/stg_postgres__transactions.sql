@@ -6,10 +6,17 @@ with raw_records as (
 
 parsed as (
 
-    select
-        *,
-        {{ json_object_or_null('payload') }} as body
-    from raw_records
+    {{ json_fields('raw_records', 'payload', {
+        'event_id': ['id'],
+        'user_id': ['user'],
+        'event_type': ['type'],
+        'occurred_at': ['time'],
+        'amount': ['amount'],
+        'quantity': ['quantity'],
+        'currency': ['currency'],
+        'country': ['country'],
+        'device': ['device'],
+    }) }}
 
 ),
 
@@ -19,28 +26,17 @@ renamed as (
         load_date,
         source_object,
         source_row,
-        coalesce(reject_reason, case when body is null then 'payload_not_json' end) as record_error,
+        coalesce(reject_reason, case when not is_json_object then 'payload_not_json' end) as record_error,
         payload,
-        {{ event_texts({
-            'event_id': json_text('body', ['id']),
-            'user_id': json_text('body', ['user']),
-            'event_type': json_text('body', ['type']),
-            'occurred_at': json_text('body', ['time']),
-            'amount': json_text('body', ['amount']),
-            'quantity': json_text('body', ['quantity']),
-            'currency': json_text('body', ['currency']),
-            'country': json_text('body', ['country']),
-            'device': json_text('body', ['device']),
-        }) }}
+        {{ event_texts() }}
     from parsed
+    {{ computed_once() }}
 
 ),
 
 typed as (
 
-    select
-        {{ event_columns() }}
-    from renamed
+    {{ event_columns('renamed') }}
 
 )
 

@@ -15,27 +15,16 @@ renamed as (
         source_object,
         source_row,
         reject_reason as record_error,
-        coalesce(payload, {{ record_payload(fields) }}) as payload,
-        {{ event_texts({
-            'event_id': 'event_id',
-            'user_id': 'user_id',
-            'event_type': 'event_type',
-            'occurred_at': 'event_time',
-            'amount': 'amount',
-            'quantity': 'quantity',
-            'currency': 'currency',
-            'country': 'country',
-            'device': 'device',
-        }) }}
+        case when payload is null then {{ record_payload(fields) }} else payload end as payload,
+        {{ event_texts({'occurred_at': 'event_time'}) }}
     from raw_events
+    {{ computed_once() }}
 
 ),
 
 typed as (
 
-    select
-        {{ event_columns() }}
-    from renamed
+    {{ event_columns('renamed') }}
 
 )
 
