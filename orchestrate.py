@@ -1,37 +1,52 @@
-"""Goalkeeper: loads a day from all sources, measures it, repairs what it may, and publishes all or nothing.
-
-\b
-  python orchestrate.py --date 2025-11-16                        the day, end to end
-  python orchestrate.py --date 2025-11-16 --source-filter api    collect one source, rebuild the day
-"""
+"""Goalkeeper: loads a day from all sources, measures it, repairs what it may, and publishes all or nothing."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import sys
-from collections.abc import Iterator
-from datetime import date, datetime
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-PROJECT_DIR = Path(__file__).resolve().parent
-EXIT_CODES = """
+if TYPE_CHECKING:
+    from supervisor.answers import Place
+    from supervisor.command import Request
+    from supervisor.quarantine import Choice
+
+PROGRAM_DIR = Path(__file__).resolve().parent
+TARGETS = ("duckdb", "postgres")
+SANDBOX_SOURCES = {"api": "rest_api", "postgres": "postgres", "s3": "s3"}
+EXAMPLE = "python orchestrate.py --date 2025-11-16"
+EPILOG = """
 \b
 Exit codes:
   0  goal met, or nothing to do
   1  unexpected error
   2  usage or configuration
-  3  published, but partial: a source is missing
+  3  published, but partial: a source is missing, or a limit was missed
   4  escalated: nothing was published
   5  another run holds the lock
+
+Ctrl-C ends with 130, SIGTERM with 143; the same command goes on later, with nothing to clean up.
+
+\b
+Examples:
+  python orchestrate.py --date 2025-11-16                      # end to end
+  python orchestrate.py --date 2025-11-16 --source-filter api  # one source
+  python orchestrate.py --from 2025-11-01 --to 2025-11-16      # several days
+  python orchestrate.py status                                 # what is there
 """
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Date(click.ParamType):
+class Day(click.ParamType[date]):
     """A day as YYYY-MM-DD."""
 
     name = "YYYY-MM-DD"
@@ -45,11 +60,13 @@ class Date(click.ParamType):
                 raise ValueError(value)
             return datetime.strptime(value, "%Y-%m-%d").date()
         except ValueError:
-            self.fail(f"{value!r} is not a day of the calendar. Try: python orchestrate.py --date 2025-11-16", param, ctx)
+            self.fail(f"{value!r} is not a day of the calendar. Try: {EXAMPLE}", param, ctx)
 
 
 @contextlib.contextmanager
-def sandbox_if_needed(day: date) -> Iterator[tuple[str, ...]]:
+def sandbox_if_needed(
+    day: date, default_faults: str = "api=timeout:1", *, warehouse: bool = False
+) -> Iterator[tuple[str, ...]]:
     """Start the sandbox when no sources are configured; yields a line that says so."""
     from loaders.config import configured_source_names
 
@@ -60,13 +77,13 @@ def sandbox_if_needed(day: date) -> Iterator[tuple[str, ...]]:
     from sandbox.process import running_sandbox
     from supervisor.settings import UsageError
 
-    faults = os.environ.get("SANDBOX_FAULTS") or "api=timeout:1"
+    faults = os.environ.get("SANDBOX_FAULTS") or default_faults
     try:
         parse_faults(faults)
         scale = float(os.environ.get("SANDBOX_SCALE") or 1)
     except (FaultsError, ValueError) as error:
         raise UsageError(str(error)) from error
-    with running_sandbox(day, scale=scale, faults=faults) as env:
+    with running_sandbox(day, scale=scale, faults=faults, warehouse=warehouse) as env:
         os.environ.update(env)
         try:
             yield ("No sources are configured: using the sandbox (S3, PostgreSQL and an API on this machine)",)
@@ -75,67 +92,419 @@ def sandbox_if_needed(day: date) -> Iterator[tuple[str, ...]]:
                 os.environ.pop(name, None)
 
 
-@click.group(invoke_without_command=True, epilog=EXIT_CODES, context_settings={"max_content_width": 100})
-@click.option("--date", "day", type=Date(), help="The day to load.")
+@contextlib.contextmanager
+def warehouse_if_needed(request: Request) -> Iterator[Request]:
+    """Start the sandbox before the run when the target is PostgreSQL and nothing is configured: it lends a database."""
+    from loaders.config import configured_source_names
+    from supervisor.settings import UsageError
+
+    if request.target != "postgres" or os.environ.get("POSTGRES_HOST") or configured_source_names():
+        yield request
+        return
+    try:
+        with sandbox_if_needed(request.date, warehouse=True) as notes:
+            note = (
+                "The warehouse is the sandbox's own database: it ends with the run, "
+                "what stays is in runs/, reports/ and archive/"
+            )
+            yield replace(request, sandbox=lambda day: contextlib.nullcontext((*notes, note)))
+    except UsageError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def target_option(command: F) -> F:
+    """Add `--target`."""
+    return click.option(
+        "--target",
+        type=click.Choice(TARGETS),
+        default=lambda: os.environ.get("GOALKEEPER_TARGET") or "duckdb",
+        show_default="duckdb",
+        help="Warehouse: a target of profiles/profiles.yml.",
+    )(command)
+
+
+def goal_option(command: F) -> F:
+    """Add `--goal`."""
+    return click.option(
+        "--goal", "goal_path", type=click.Path(path_type=Path), help="The goal file.  [default: goal.md]"
+    )(command)
+
+
+def console_option(command: F) -> F:
+    """Add `--console`."""
+    return click.option(
+        "--console",
+        type=click.Choice(["auto", "live", "plain", "quiet"]),
+        default="auto",
+        show_default=True,
+        help="How progress is shown, on standard error.",
+    )(command)
+
+
+def json_option(what: str) -> Callable[[F], F]:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what} on standard output.")
+
+
+def day_option(text: str, *, required: bool = False) -> Callable[[F], F]:
+    """Add `--date`."""
+    return click.option("--date", "day", type=Day(), required=required, help=text)
+
+
+def span_options(command: F) -> F:
+    """Add `--from` and `--to`."""
+    last = click.option("--to", "last", type=Day(), help="The last of several days.")
+    first = click.option("--from", "first", type=Day(), help="The first of several days.")
+    return first(last(command))
+
+
+def make_place(target: str) -> Place:
+    """Where a command works: the dbt project is that of the working directory if it is one."""
+    from supervisor.answers import Place
+    from supervisor.project_init import choose_project
+
+    return Place(project_dir=choose_project(Path.cwd(), PROGRAM_DIR), work_dir=Path.cwd(), target=target)
+
+
+def make_request(place: Place, day: date, goal_path: Path | None, **options: Any) -> Request:
+    """What a run is asked to do."""
+    from supervisor.command import Request
+
+    return Request(
+        project_dir=place.project_dir,
+        work_dir=place.work_dir,
+        date=day,
+        target=place.target,
+        goal_path=goal_path or place.project_dir / "goal.md",
+        sandbox=sandbox_if_needed,
+        **options,
+    )
+
+
+def make_span(day: date | None, first: date | None, last: date | None) -> tuple[date, date] | None:
+    """The days that are meant by `--date`, or by `--from` and `--to`; None when none is named."""
+    if day is not None and (first or last):
+        raise click.UsageError("--date is one day, --from and --to are several: give one or the other.")
+    if (first is None) != (last is None):
+        raise click.UsageError(f"--from and --to belong together. Try: --from {first or last} --to {last or first}")
+    if first is not None and last is not None:
+        return first, last
+    return None if day is None else (day, day)
+
+
+@click.group(invoke_without_command=True, epilog=EPILOG, context_settings={"max_content_width": 100})
+@day_option("The day to load.")
+@span_options
+@click.option("--keep-going", is_flag=True, help="With --from: go on after a day that was escalated or failed.")
 @click.option("--source-filter", metavar="NAME", help="Collect only this source, then rebuild the day from all.")
 @click.option("--force", is_flag=True, help="Run a complete day again, collecting everything anew.")
-@click.option("--target", default=lambda: os.environ.get("GOALKEEPER_TARGET", "duckdb"), show_default="duckdb",
-              help="Warehouse: a target of profiles/profiles.yml.")
-@click.option("--json", "as_json", is_flag=True, help="Print summary.json on standard output.")
-@click.option("--console", type=click.Choice(["auto", "live", "plain", "quiet"]), default="auto", show_default=True,
-              help="How progress is shown, on standard error.")
-@click.option("--archive", default=lambda: os.environ.get("GOALKEEPER_ARCHIVE", "archive"), show_default="archive",
-              help="Folder or s3://bucket/prefix for the raw data; empty for none.")
-@click.option("--goal", "goal_path", type=click.Path(path_type=Path), default=PROJECT_DIR / "goal.md", show_default="goal.md",
-              help="The goal file.")
+@target_option
+@json_option("summary.json")
+@console_option
+@click.option(
+    "--archive",
+    default=lambda: os.environ.get("GOALKEEPER_ARCHIVE", "archive"),
+    show_default="archive",
+    help="Folder or s3://bucket/prefix for the raw data; empty for none.",
+)
+@goal_option
 @click.pass_context
 def main(
     context: click.Context,
     day: date | None,
+    first: date | None,
+    last: date | None,
+    keep_going: bool,
     source_filter: str | None,
     force: bool,
     target: str,
     as_json: bool,
     console: str,
     archive: str,
-    goal_path: Path,
-) -> None:  # fmt: skip
+    goal_path: Path | None,
+) -> None:
     """Load a day from all sources, measure it, repair what may be repaired, publish all or nothing."""
     if context.invoked_subcommand is not None:
+        refuse_misplaced_options(context)
         return
+    span = make_span(day, first, last)
+    if span is None:
+        raise click.UsageError(f"Which day? Try: {EXAMPLE}")
+    options = {"source_filter": source_filter, "force": force, "archive": archive, "console_mode": console}
+    request = make_request(make_place(target), span[0], goal_path, **options)
     if day is None:
-        raise click.UsageError("Which day? Try: python orchestrate.py --date 2025-11-16")
-    from supervisor.command import Request, run_command
+        from supervisor import answers
 
-    result = run_command(
-        Request(
-            project_dir=PROJECT_DIR,
-            work_dir=Path.cwd(),
-            date=day,
-            target=target,
-            source_filter=source_filter,
-            force=force,
-            archive=archive,
-            goal_path=goal_path,
-            console_mode=console,
-            sandbox=sandbox_if_needed,
-        )
-    )
+        sys.exit(answers.backfill(request, span, keep_going=keep_going, as_json=as_json))
+    if keep_going:
+        raise click.UsageError(f"--keep-going needs several days. Try: --from {day} --to {day} --keep-going")
+    from supervisor.command import run_command
+
+    with warehouse_if_needed(request) as prepared:
+        result = run_command(prepared)
     if as_json and result.summary is not None:
         click.echo(json.dumps(result.summary, indent=2, ensure_ascii=False, default=str))
     sys.exit(result.exit_code)
 
 
+def refuse_misplaced_options(context: click.Context) -> None:
+    """Refuse options that stand before a subcommand: it would never see them."""
+    for name in context.params:
+        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+            option = next(one.opts[0] for one in context.command.params if one.name == name)
+            command = context.invoked_subcommand
+            raise click.UsageError(f"{option} belongs behind the command: python orchestrate.py {command} ... {option}")
+
+
 @main.command()
-@click.option("--output", type=click.Path(path_type=Path), default=Path("reports/dbt_docs.html"), show_default=True)
-@click.option("--target", default=lambda: os.environ.get("GOALKEEPER_TARGET", "duckdb"), show_default="duckdb")
+@day_option("Only this day.")
+@span_options
+@target_option
+@json_option("the days")
+def status(day: date | None, first: date | None, last: date | None, target: str, as_json: bool) -> None:
+    """Show the days and what they lack.
+
+    Complete, partial, escalated, never run or running now, with the command that comes next. Starts nothing.
+    """
+    from supervisor import answers
+
+    sys.exit(answers.status(make_place(target), make_span(day, first, last), as_json))
+
+
+@main.command()
+@day_option("Only days before this one count for the estimates.  [default: today]")
+@target_option
+@goal_option
+@json_option("the plan")
+def plan(day: date | None, target: str, goal_path: Path | None, as_json: bool) -> None:
+    """Show how a day will be run.
+
+    The phases with dependencies, budgets, success indicators and risks, the strategy with the volumes that it is chosen
+    from, and where the goal and dbt_project.yml differ. Changes nothing.
+    """
+    from supervisor import answers
+
+    place = make_place(target)
+    goal = goal_path or place.project_dir / "goal.md"
+    sys.exit(answers.plan(place, day or datetime.now(UTC).date(), goal, SANDBOX_SOURCES, as_json))
+
+
+@main.command()
+@day_option("The day whose data should be there.  [default: today]")
+@target_option
+@json_option("the checks")
+def check(day: date | None, target: str, as_json: bool) -> None:
+    """Try each source and the warehouse.
+
+    Says what can be reached and with what rights, and names each right that is missing. Exit code 1 when one is.
+    """
+    from supervisor import answers
+
+    # what is tried once can't pass by itself, as the golden day's timeout does
+    sandbox = functools.partial(sandbox_if_needed, default_faults="none")
+    sys.exit(answers.check(make_place(target), day or datetime.now(UTC).date(), sandbox, as_json))
+
+
+@main.command()
+@click.argument("run_id", required=False)
+@target_option
+@json_option("what is left of the run")
+def explain(run_id: str | None, target: str, as_json: bool) -> None:
+    """Tell what a run saw, decided and changed.
+
+    In order, with the evidence, from runs/RUN_ID/ or, when that is gone, from the warehouse. Without RUN_ID it is the
+    newest run.
+    """
+    from supervisor import answers
+
+    sys.exit(answers.explain(make_place(target), run_id, as_json))
+
+
+@main.command()
+@click.argument("run_id", required=False)
+@day_option("The newest run of this day.")
+@click.option("--output", type=click.Path(path_type=Path), help="The file.  [default: reports/quality_<run_id>.html]")
+@target_option
+def report(run_id: str | None, day: date | None, output: Path | None, target: str) -> None:
+    """Write a run's HTML report again.
+
+    That of RUN_ID, or of the newest run; prints where it is.
+    """
+    from supervisor import answers
+
+    if run_id is not None and day is not None:
+        raise click.UsageError(f"RUN_ID and --date name a run each: give one. Try: report {run_id}")
+    sys.exit(answers.report(make_place(target), run_id, day, output))
+
+
+@main.group()
+def quarantine() -> None:
+    """List, show or export rejected records."""
+
+
+def quarantine_options(command: F) -> F:
+    """Add the options that say which records are meant."""
+    options = (
+        day_option("The day.", required=True),
+        click.option("--source", help="Only records of this source."),
+        click.option("--reason", help="Only records with this reason."),
+        click.option("--held-back", is_flag=True, help="What the last build rejected that was not published."),
+        target_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def make_choice(source: str | None, reason: str | None, history: bool) -> Choice:
+    """Which records are meant."""
+    from supervisor.quarantine import Choice
+
+    return Choice(source, reason, history)
+
+
+history_option = click.option("--all", "history", is_flag=True, help="Those that were replayed as well.")
+
+
+@quarantine.command("list")
+@quarantine_options
+@json_option("the groups")
+def quarantine_list(
+    day: date, source: str | None, reason: str | None, held_back: bool, target: str, as_json: bool
+) -> None:
+    """Count the records of a day by source and reason, with an example of each."""
+    from supervisor import answers
+
+    choice = make_choice(source, reason, False)
+    sys.exit(answers.quarantine_list(make_place(target), day, choice, held_back, as_json))
+
+
+@quarantine.command("show")
+@quarantine_options
+@history_option
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="At most so many; 0 for all.")
+@json_option("the records, one a line,")
+def quarantine_show(
+    day: date,
+    source: str | None,
+    reason: str | None,
+    held_back: bool,
+    target: str,
+    history: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Print records whole, as they were received, with every reason."""
+    from supervisor import answers
+
+    choice = make_choice(source, reason, history)
+    sys.exit(answers.quarantine_show(make_place(target), day, choice, held_back, limit, as_json))
+
+
+@quarantine.command("export")
+@quarantine_options
+@history_option
+@click.option(
+    "--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True,
+    help="JSON lines, or CSV that is safe to open in a spreadsheet.",
+)  # fmt: skip
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path("failed_records.log"), show_default=True,
+    help="The file; - for standard output.",
+)  # fmt: skip
+def quarantine_export(
+    day: date,
+    source: str | None,
+    reason: str | None,
+    held_back: bool,
+    target: str,
+    history: bool,
+    form: Any,
+    output: Path,
+) -> None:
+    """Write records to a file, one after the other."""
+    from supervisor import answers
+
+    choice = make_choice(source, reason, history)
+    sys.exit(answers.quarantine_export(make_place(target), day, choice, held_back, form, output))
+
+
+@main.command()
+@day_option("The day.", required=True)
+@click.option("--source", metavar="NAME", help="Read only this source's reference tables anew.")
+@click.option("--keep-references", is_flag=True, help="Read no reference table: no source is needed.")
+@target_option
+@goal_option
+@console_option
+@json_option("summary.json")
+def replay(
+    day: date,
+    source: str | None,
+    keep_references: bool,
+    target: str,
+    goal_path: Path | None,
+    console: str,
+    as_json: bool,
+) -> None:
+    """Build a day again from its raw records.
+
+    For when a rule, a mapping or a missing user has been mended. No record is collected again, only the reference
+    tables (reference = true) are; the day passes the same gates as in any run. What passes now is published, once,
+    and stays in the quarantine as history.
+    """
+    from supervisor import answers
+
+    if source is not None and keep_references:
+        raise click.UsageError("--source says whose reference tables are read, --keep-references that none is.")
+    options = {"source_filter": source, "force": True, "archive": "", "console_mode": console}
+    request = make_request(make_place(target), day, goal_path, **options)
+    sys.exit(answers.replay(request, read_references=not keep_references, as_json=as_json))
+
+
+@main.command()
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path("reports/dbt_docs.html"), show_default=True,
+    help="The page.",
+)  # fmt: skip
+@target_option
 def docs(output: Path, target: str) -> None:
-    """Build the dbt docs, with lineage, as one static page."""
+    """Build the dbt docs as one static page."""
     from supervisor.docs import build_docs
 
-    path = build_docs(PROJECT_DIR, target, output)
+    place = make_place(target)
+    path = build_docs(place.project_dir, target, output)
     click.echo(f"{path}")
 
 
+@main.command()
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path())
+def init(directory: Path) -> None:
+    """Make a folder a project of your own.
+
+    With the sources, the goal, the rules and the SQL to change as you need; nothing that is there is overwritten.
+    """
+    from supervisor import answers
+
+    sys.exit(answers.init(PROGRAM_DIR, directory))
+
+
+def run() -> int:
+    """Run the command line and return the exit code; what is interrupted ends as shells expect it."""
+    from supervisor.stopping import StopRequested
+
+    try:
+        code = main(prog_name="python orchestrate.py", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted. The same command goes on, with nothing to clean up.", err=True)
+        return 130
+    except StopRequested as stop:
+        click.echo(f"{stop}. The same command goes on, with nothing to clean up.".capitalize(), err=True)
+        return stop.exit_code
+    return code if isinstance(code, int) else 0
+
+
 if __name__ == "__main__":
-    main(prog_name="python orchestrate.py")
+    sys.exit(run())

@@ -143,7 +143,9 @@ def read_run(session: Session, run_id: str) -> RunRecord | None:
     """Read one run; None when the ledger has no such run."""
     if not has_ledger(session):
         return None
-    rows = session.query("select * from metadata.pipeline_runs where run_id = ? order by finished_at desc limit 1", (run_id,))
+    rows = session.query(
+        "select * from metadata.pipeline_runs where run_id = ? order by finished_at desc limit 1", (run_id,)
+    )
     return _record(rows[0]) if rows else None
 
 
@@ -152,7 +154,9 @@ def newest_run(session: Session, day: date | None = None) -> RunRecord | None:
     if not has_ledger(session):
         return None
     condition, parameters = ("where load_date = ?", (day,)) if day else ("", ())
-    rows = session.query(f"select * from metadata.pipeline_runs {condition} order by finished_at desc limit 1", parameters)
+    rows = session.query(
+        f"select * from metadata.pipeline_runs {condition} order by finished_at desc limit 1", parameters
+    )
     return _record(rows[0]) if rows else None
 
 

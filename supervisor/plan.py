@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 DEFAULT_DEADLINE_S = 1_800
+# how many of the last loaded days an estimate looks at
+HISTORY_DAYS = 7
 
 # the origin's thresholds: fewer than so many records per day
 _IN_MEMORY_BELOW = 100_000

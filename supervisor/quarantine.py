@@ -29,6 +29,8 @@ FIELDS = (
     "payload",
 )
 _PAGE_ROWS = 5_000
+# comparing rows, (a, b) > (c, d), is not possible with every engine's optimizer
+_BEYOND = "(source > ? or (source = ? and (source_object > ? or (source_object = ? and source_row > ?))))"
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Shelf:
     run_id: str
     note: str = ""
     has_history: bool = True
+
+    @property
+    def is_published(self) -> bool:
+        """Whether readers see the day that these records were rejected from."""
+        return self.relation == PUBLISHED
 
     @property
     def columns(self) -> str:
@@ -89,6 +96,9 @@ def find_shelf(session: Session, day: date, target: str, *, held_back: bool = Fa
     """Find where the rejected records of a day lie.
 
     Args:
+        session: The warehouse.
+        day: Which day.
+        target: The warehouse's target, for the next command.
         held_back: Those of the last build that was not published, even where an earlier one was.
 
     Raises:
@@ -179,13 +189,17 @@ def read_records(session: Session, shelf: Shelf, choice: Choice, limit: int | No
     """Yield the chosen records whole, by source, object and row; a few thousand are in memory at a time.
 
     Args:
+        session: The warehouse.
+        shelf: Where they lie.
+        choice: Which are meant.
         limit: At most so many.
     """
     condition, parameters = _condition(shelf, choice)
     order = "source, source_object, source_row"
     if limit is not None:
         yield from session.query(
-            f"select {shelf.columns} from {shelf.relation} where {condition} order by {order} limit ?", (*parameters, limit)
+            f"select {shelf.columns} from {shelf.relation} where {condition} order by {order} limit ?",
+            (*parameters, limit),
         )
         return
     # pages end at keys and not at counts: whatever shares a key is on one page, and none is read twice
@@ -198,12 +212,17 @@ def read_records(session: Session, shelf: Shelf, choice: Choice, limit: int | No
     for after, until in zip([None, *keys], [*keys, None], strict=True):
         page, bounds = condition, list(parameters)
         if after is not None:
-            page += f" and ({order}) > (?, ?, ?)"
-            bounds += after
+            page += f" and {_BEYOND}"
+            bounds += _twice(after)
         if until is not None:
-            page += f" and ({order}) <= (?, ?, ?)"
-            bounds += until
+            page += f" and not {_BEYOND}"
+            bounds += _twice(until)
         yield from session.query(f"select {shelf.columns} from {shelf.relation} where {page} order by {order}", bounds)
+
+
+def _twice(key: tuple[Any, Any, Any]) -> list[Any]:
+    source, source_object, source_row = key
+    return [source, source, source_object, source_object, source_row]
 
 
 def _condition(shelf: Shelf, choice: Choice) -> tuple[str, list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -31,9 +32,12 @@ def export_records(records: Iterable[Mapping[str, Any]], form: Format, output: P
             count = write_records(records, form, stream)
         partial.replace(output)
     except OSError as error:
-        raise UsageError(f"{output} can't be written: {error.strerror or error}. Name another file with --output") from error
+        raise UsageError(
+            f"{output} can't be written: {error.strerror or error}. Name another file with --output"
+        ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
     return count
 
 

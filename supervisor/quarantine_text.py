@@ -15,6 +15,10 @@ def show_groups(shelf: Shelf, groups: Sequence[Group], records: int, target: str
     """Write the groups of a day, and how to see or replay their records.
 
     Args:
+        shelf: Where they lie.
+        groups: The largest first.
+        target: The warehouse's target, for the next command.
+        out: Where to write.
         records: How many open records they are; one with several reasons is in several groups.
     """
     out.line(f"Quarantine of {shelf.day}: {plural(records, 'record')} open (run {shelf.run_id})")
@@ -23,12 +27,13 @@ def show_groups(shelf: Shelf, groups: Sequence[Group], records: int, target: str
     if not groups:
         return
     out.line()
+    has_history = any(group.replayed for group in groups)
     out.table(
         [
             Column("Source", keep=True),
             Column("Reason", keep=True),
             Column("Open", align="right", keep=True),
-            Column("Replayed", align="right", keep=True),
+            *([Column("Replayed", align="right", keep=True)] if has_history else []),
             Column("First example"),
         ],
         [
@@ -36,8 +41,8 @@ def show_groups(shelf: Shelf, groups: Sequence[Group], records: int, target: str
                 group.source,
                 group.reason,
                 count(group.open),
-                count(group.replayed) if group.replayed else "",
-                (f"{group.example['source_object']} row {group.example['source_row']}", "dim"),
+                *([count(group.replayed)] if has_history else []),
+                (f"{group.example['source_object']}:{group.example['source_row']}", "dim"),
             )
             for group in groups
         ],
@@ -65,8 +70,13 @@ def show_records(records: Iterable[Mapping[str, Any]], found: int, out: Terminal
         payload = record["payload"]
         out.line(f"  Payload   {'none: the record could not be read' if payload is None else visible_text(payload)}")
         out.line()
-    if shown < found:
-        out.line(f"{count(shown)} of {plural(found, 'record')} shown; --limit 0 shows all, export writes them to a file.", "dim")
+    if not found:
+        out.line("No record has both: see which reasons each source has with quarantine list.")
+    elif shown < found:
+        out.line(
+            f"{count(shown)} of {plural(found, 'record')} shown; --limit 0 shows all, export writes them to a file.",
+            "dim",
+        )
 
 
 def _status(record: Mapping[str, Any]) -> str:

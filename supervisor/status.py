@@ -1,4 +1,4 @@
-"""Which days are there, what each of them lacks, and the command that comes next. Nothing is started and nothing written."""
+"""Which days are there, what each lacks, and the command that comes next. Nothing is started, nothing written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from supervisor.history import (
     read_loaded,
     read_runs,
 )
-from supervisor.lock_holder import Holder, lock_holder
+from supervisor.lock_holder import Holder, lock_holder, server_holder
 from supervisor.warehouse import DuckDBWarehouse, Warehouse
 
 State = Literal["complete", "partial", "escalated", "failed", "interrupted", "running", "never run"]
@@ -97,19 +97,23 @@ def read_status(
     """Look at days.
 
     Args:
+        warehouse: Whose days.
         lock: The warehouse's lock file.
         work_dir: Where `runs/` is.
         configured: Sources that are configured now; none while the sandbox is used.
         span: First and last day; without it the last days that any run dealt with.
     """
     holder = lock_holder(lock)
+    if holder is None and warehouse.target == "postgres":
+        with warehouse.session() as session:
+            holder = server_holder(session)
     # a DuckDB file belongs to one process: opening it now could make the run fail that has it
     from_runs = holder is not None and isinstance(warehouse, DuckDBWarehouse)
     requests = open_requests(work_dir, warehouse.target)
     if from_runs:
         days, history = _local_history(local_runs(work_dir, warehouse.target), span)
     else:
-        days, history = _recorded_history(warehouse, span)
+        days, history = _recorded_history(warehouse, work_dir, span)
     if span is None:
         asked = {day for request in requests.values() if (day := _day_of(request)) is not None}
         days = sorted({*days, *asked})[-DEFAULT_DAYS:]
@@ -117,7 +121,8 @@ def read_status(
         target=warehouse.target,
         warehouse=warehouse.description,
         days=tuple(
-            judge_day(day, history.get(day, DayHistory()), configured, requests, holder, warehouse.target) for day in days
+            judge_day(day, history.get(day, DayHistory()), configured, requests, holder, warehouse.target)
+            for day in days
         ),
         running=holder,
         from_runs=from_runs,
@@ -138,14 +143,22 @@ def _local_history(runs: list[RunRecord], span: tuple[date, date] | None) -> tup
     return days, group_days(runs, {day: sorted(names) for day, names in loaded.items()})
 
 
-def _recorded_history(warehouse: Warehouse, span: tuple[date, date] | None) -> tuple[list[date], dict[date, DayHistory]]:
+def _recorded_history(
+    warehouse: Warehouse, work_dir: Path, span: tuple[date, date] | None
+) -> tuple[list[date], dict[date, DayHistory]]:
+    # a run that failed or was stopped has left nothing in the warehouse
+    local = local_runs(work_dir, warehouse.target)
     if not warehouse.exists():
-        return days_between(*span) if span else [], {}
+        return _local_history(local, span)
+    failed = [run for run in local if run.status == "FAILED"]
     with warehouse.session() as session:
-        days = days_between(*span) if span else known_days(session, DEFAULT_DAYS)
+        days = (
+            days_between(*span) if span else sorted({*known_days(session, DEFAULT_DAYS), *(run.date for run in failed)})
+        )
         if not days:
             return [], {}
-        return days, group_days(read_runs(session, days[0], days[-1]), read_loaded(session, days[0], days[-1]))
+        runs, loaded = read_runs(session, days[0], days[-1]), read_loaded(session, days[0], days[-1])
+    return days, group_days(sorted([*runs, *failed], key=lambda run: run.finished_at), loaded)
 
 
 def _day_of(request: Mapping[str, Any]) -> date | None:
@@ -166,16 +179,22 @@ def judge_day(
     """Say what state a day is in, and what comes next. Pure.
 
     Args:
+        day: Which day.
+        history: What is known of it.
+        configured: Sources that are configured now; none while the sandbox is used.
         requests: What was asked of runs without an end, by run id.
         holder: The run that holds the lock.
+        target: The warehouse's target, for the next command.
     """
     published, last = history.published, history.last
     missing = _missing(history, configured)
     state, note = _recorded_state(history, missing)
     again = command_line(day, target, source_filter=missing[0] if published and len(missing) == 1 else None)
-    command = {"complete": "", "escalated": command_line(None, target, f"explain {last.run_id}") if last else ""}.get(state, again)
+    command = {"complete": "", "escalated": command_line(None, target, f"explain {last.run_id}") if last else ""}.get(
+        state, again
+    )
     unfinished = [run_id for run_id, request in requests.items() if _day_of(request) == day]
-    if holder is not None and holder.run_id in unfinished:
+    if holder is not None and any(_is_work_of(holder, run_id, requests[run_id]) for run_id in unfinished):
         state, note, command = "running", holder.describe(), ""
     elif interrupted := [run_id for run_id in unfinished if _is_newer(requests[run_id], last)]:
         note = f"run {interrupted[-1]} was interrupted"
@@ -200,8 +219,9 @@ def _recorded_state(history: DayHistory, missing: Sequence[str]) -> tuple[State,
     if last is None:
         return "never run", ""
     if published is None:
-        reason = (last.summary.get("escalation") or {}).get("reason") or ""
-        return ("escalated" if last.status == "ESCALATED" else "failed"), str(reason)
+        if last.status == "ESCALATED":
+            return "escalated", str((last.summary.get("escalation") or {}).get("reason") or "")
+        return "failed", str((last.summary.get("error") or {}).get("message") or "")
     state: State = "partial" if missing or published.status == "PARTIAL" else "complete"
     if last.has_published:
         return state, ""
@@ -217,6 +237,13 @@ def _missing(history: DayHistory, configured: Sequence[str]) -> tuple[str, ...]:
     failed = {name for name, source in sources.items() if source["status"] != "loaded"}
     stale = failed if history.published.status == "PARTIAL" else set()
     return tuple(name for name in wanted if name not in history.loaded or name in stale)
+
+
+def _is_work_of(holder: Holder, run_id: str, request: Mapping[str, Any]) -> bool:
+    # a command that deals with several days takes the lock once
+    return run_id == holder.run_id or (
+        request.get("pid") == holder.pid and str(request.get("started_at")) >= holder.started_at
+    )
 
 
 def _is_newer(request: Mapping[str, Any], last: RunRecord | None) -> bool:

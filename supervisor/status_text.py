@@ -31,27 +31,28 @@ def show_status(status: Status, out: Terminal) -> None:
         out.line("No day has been run yet. Begin with:")
         out.command("python orchestrate.py --date YYYY-MM-DD")
         return
+    has_missing = any(day.missing for day in status.days)
     out.table(
         [
             Column("Date", keep=True),
             Column("State", keep=True),
             Column("Published", align="right", keep=True),
-            Column("Missing"),
+            *([Column("Missing")] if has_missing else []),
             Column("By run", keep=True),
             Column("Ended (UTC)", keep=True),
         ],
-        [_row(day) for day in status.days],
+        [_row(day, has_missing) for day in status.days],
     )
     _show_notes(status, out)
     _show_next(status, out)
 
 
-def _row(day: DayStatus) -> list[str | tuple[str, str]]:
+def _row(day: DayStatus, has_missing: bool) -> list[str | tuple[str, str]]:
     return [
         day.date.isoformat(),
         (day.state, _STYLES[day.state]),
         "-" if day.published is None else count(day.published),
-        ", ".join(day.missing),
+        *([", ".join(day.missing)] if has_missing else []),
         day.run_id or day.last_run_id or "-",
         "-" if day.finished_at is None else f"{day.finished_at:%Y-%m-%d %H:%M}",
     ]

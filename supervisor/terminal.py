@@ -1,4 +1,4 @@
-"""Tables and lines for people, on any terminal, a pipe included: no markup, no control characters, no broken encodings."""
+"""Tables and lines for people, on any terminal, a pipe included: no markup, no control characters."""
 
 from __future__ import annotations
 
@@ -45,13 +45,18 @@ class Terminal:
             width=None if is_terminal else _PIPE_WIDTH,
         )
 
+    @property
+    def width(self) -> int:
+        """How many characters a line holds."""
+        return self._console.width
+
     def line(self, text: str = "", style: str = "") -> None:
         """Write one paragraph; a terminal wraps it at words."""
-        self._console.print(Text(self._fit(text), style), soft_wrap=not self._stream.isatty())
+        self._print(Text(self._fit(text), style), soft_wrap=not self._stream.isatty())
 
     def command(self, text: str) -> None:
         """Write a command to be copied: indented, and never broken by us."""
-        self._console.print(Text(f"    {self._fit(text)}"), soft_wrap=True)
+        self._print(Text(f"    {self._fit(text)}"), soft_wrap=True)
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str | tuple[str, str]]]) -> None:
         """Write a table; a cell is a text, or a text with its style."""
@@ -62,7 +67,15 @@ class Terminal:
             )
         for row in rows:
             table.add_row(*(self._cell(cell) for cell in row))
-        self._console.print(table)
+        self._print(table)
+
+    def _print(self, content: Text | Table, *, soft_wrap: bool = False) -> None:
+        # captured, because rich would end the process when the reader of a pipe is gone
+        with self._console.capture() as captured:
+            self._console.print(content, soft_wrap=soft_wrap)
+        for line in captured.get().splitlines():
+            # the padding of a table's last column is noise to who copies or compares lines
+            self._stream.write(line.rstrip() + "\n")
 
     def _cell(self, cell: str | tuple[str, str]) -> Text:
         text, style = cell if isinstance(cell, tuple) else (cell, "")

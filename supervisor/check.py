@@ -1,0 +1,72 @@
+"""`check`: can every source and the warehouse be reached, and with what rights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from loaders.check import Check, check_source
+from loaders.config import read_sources
+from loaders.redact import redact
+from supervisor.check_warehouse import check_warehouse
+from supervisor.reading import why_unreadable
+from supervisor.terminal import Column, Terminal
+from supervisor.warehouse import Warehouse
+
+WAREHOUSE = "warehouse"
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One thing that was tried, of a source or of the warehouse."""
+
+    what: str
+    check: str
+    ok: bool
+    detail: str
+    missing_right: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return dict(self.__dict__)
+
+
+def check_all(warehouse: Warehouse, day: date, work_dir: Path) -> list[CheckResult]:
+    """Check the sources, all at once, and then the warehouse.
+
+    Raises:
+        ConfigurationError: A source is not configured as it must be.
+    """
+    sources = read_sources()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        checked = list(pool.map(lambda source: check_source(source, day), sources))
+    found = [
+        CheckResult(source.name, one.name, one.ok, redact(one.detail), one.missing_right)
+        for source, checks in zip(sources, checked, strict=True)
+        for one in checks
+    ]
+    if reason := why_unreadable(warehouse, work_dir):
+        tried = [Check("connect", True, f"not tried: {reason}")]
+    else:
+        tried = check_warehouse(warehouse, [source.name for source in sources])
+    return found + [CheckResult(WAREHOUSE, one.name, one.ok, redact(one.detail), one.missing_right) for one in tried]
+
+
+def show_checks(results: Sequence[CheckResult], day: date, out: Terminal) -> None:
+    """Write the checks as a table, then each missing right by name."""
+    out.line(f"Sources for {day}, and the warehouse")
+    out.line()
+    out.table(
+        [Column("What", keep=True), Column("Check", keep=True), Column("Result", keep=True), Column("Detail")],
+        [(one.what, one.check, ("ok", "green") if one.ok else ("FAILED", "red"), one.detail) for one in results],
+    )
+    out.line()
+    failed = [one for one in results if not one.ok]
+    for one in failed:
+        if one.missing_right:
+            out.line(f"{one.what} lacks: {one.missing_right}", "red")
+    out.line("Everything can be reached." if not failed else f"{len(failed)} of {len(results)} checks failed.")
