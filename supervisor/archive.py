@@ -100,6 +100,22 @@ class _Bucket:
         self._client.delete_object(Bucket=self._bucket, Key=self._prefix + path)
 
 
+def archived_runs(location: str, day: date) -> dict[str, str]:
+    """Return which run's raw data the archive holds of each source of a day.
+
+    Raises:
+        ArchiveError: It can't be read.
+    """
+    path = f"{day:%Y/%m/%d}/{MANIFEST}"
+    try:
+        store: _Store = _Bucket(location) if location.startswith("s3://") else _Folder(Path(location))
+        known = store.read(path)
+        sources: dict[str, Any] = json.loads(known)["sources"] if known else {}
+        return {name: str(source["run_id"]) for name, source in sources.items()}
+    except Exception as error:
+        raise ArchiveError(f"archive {location}/{path} can't be read: {type(error).__name__}: {error}") from error
+
+
 def archive_day(location: str, day: date, landing: Path, sources: Iterable[str], run_id: str) -> dict[str, Any]:
     """Archive what a run received from the given sources; other sources of the day stay as they are.
 

@@ -16,6 +16,12 @@ from pathlib import Path
 from typing import Any
 
 
+def python_path() -> str:
+    """Where this package is found, whatever the project and the working directory are."""
+    root = str(Path(__file__).resolve().parent.parent)
+    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 class ChildTimeoutError(Exception):
     """Raised when a child said nothing more until the deadline; it has been stopped."""
 
@@ -52,7 +58,7 @@ class Child:
                 stderr=log,
                 text=True,
                 encoding="utf-8",
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, "PYTHONPATH": python_path(), **(environment or {})},
                 start_new_session=True,
             )
         threading.Thread(target=self._read, daemon=True).start()

@@ -20,18 +20,19 @@ class Collector:
 
     Args:
         budget_s: Seconds for the whole phase; a source that is not done by then has failed.
+        references_only: Read the sources' reference tables and no records of the day.
     """
 
     def __init__(
         self,
         *,
-        project_dir: Path,
         run_dir: Path,
         run_id: str,
         day: date,
         target: str,
         sources: Sequence[str],
         budget_s: float,
+        references_only: bool = False,
     ) -> None:
         self._run_id = run_id
         self._sources = tuple(sources)
@@ -45,11 +46,11 @@ class Collector:
             "loaders",
             [
                 *("--date", day.isoformat(), "--run-id", run_id, "--target", target, "--workdir", str(run_dir)),
-                *("--deadline-s", f"{budget_s:.0f}"),
+                *("--deadline-s", f"{max(0.1, budget_s):.1f}"),
                 *(part for name in sources for part in ("--source", name)),
+                *(["--references-only"] if references_only else []),
             ],
             run_dir / "loaders.err",
-            {"PYTHONPATH": str(project_dir)},
         )
 
     @property

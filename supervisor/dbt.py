@@ -10,6 +10,7 @@ from typing import Any
 
 from supervisor.artifacts import Invocation, read_invocation
 from supervisor.children import Child, ChildDiedError, ChildTimeoutError
+from supervisor.warehouse import dbt_environment
 
 
 class DbtError(Exception):
@@ -17,11 +18,12 @@ class DbtError(Exception):
 
     Attributes:
         hung: It was stopped at its budget.
+        died: Its process ended by itself.
     """
 
-    def __init__(self, message: str, *, hung: bool = False) -> None:
+    def __init__(self, message: str, *, hung: bool = False, died: bool = False) -> None:
         super().__init__(message)
-        self.hung = hung
+        self.hung, self.died = hung, died
 
 
 class Dbt:
@@ -31,15 +33,19 @@ class Dbt:
         project_dir: Where dbt_project.yml is.
         run_dir: The run's folder; artifacts go to `dbt/<number>-<name>/` in it.
         target: Target of profiles.yml.
+
+    Attributes:
+        folder: Where the artifacts of all invocations are.
+        count: Invocations so far.
     """
 
     def __init__(self, project_dir: Path, run_dir: Path, target: str) -> None:
         self._project_dir = project_dir
-        self._folder = run_dir / "dbt"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder = run_dir / "dbt"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.count = 0
         self._target = target
-        self._count = 0
-        self._worker = self._start_worker()
+        self._worker: Child | None = self._start_worker()
 
     def _common(self, target_path: Path) -> list[str]:
         return [
@@ -47,24 +53,27 @@ class Dbt:
             "--profiles-dir", str(self._project_dir / "profiles"),
             "--target", self._target,
             "--target-path", str(target_path),
-            "--log-path", str(self._folder),
+            "--log-path", str(self.folder),
             "--quiet",
         ]  # fmt: skip
 
     def _start_worker(self) -> Child:
-        worker = Child("supervisor.dbt_worker", [], self._folder / "worker.log", {"PYTHONPATH": str(self._project_dir)})
+        worker = Child("supervisor.dbt_worker", [], self.folder / "worker.log", dbt_environment(self._target))
         # the parsed project is kept between runs: dbt's own partial parsing tells what changed
         worker.send({"args": ["parse", *self._common(self._project_dir / "target")]})
         self._is_parsed = False
         return worker
 
-    def _await(self, timeout_s: float, on_node: Callable[[Mapping[str, Any]], None] | None = None) -> dict[str, Any]:
-        for message in self._worker.messages(timeout_s):
+    @staticmethod
+    def _await(
+        worker: Child, timeout_s: float, on_node: Callable[[Mapping[str, Any]], None] | None = None
+    ) -> dict[str, Any]:
+        for message in worker.messages(timeout_s):
             if message["event"] == "done":
                 return message
             if on_node is not None:
                 on_node(message)
-        raise ChildDiedError(self._worker.last_words())
+        raise ChildDiedError(worker.last_words())
 
     def invoke(
         self,
@@ -86,30 +95,37 @@ class Dbt:
         Raises:
             DbtError: It hung, died, could not parse the project, or its artifacts are missing or of another invocation.
         """
-        self._count += 1
-        target_path = self._folder / f"{self._count}-{name}"
+        self.count += 1
+        target_path = self.folder / f"{self.count}-{name}"
         deadline = time.monotonic() + timeout_s
+        # after one that hung or died, the next invocation begins with a new process
+        worker = self._worker or self._start_worker()
+        self._worker = None
         try:
             if not self._is_parsed:
-                parsed = self._await(timeout_s)
+                parsed = self._await(worker, timeout_s)
                 if not parsed["success"]:
-                    raise DbtError(f"the dbt project can't be parsed: {parsed['exception'] or self._worker.last_words()}")
+                    raise DbtError(f"the dbt project can't be parsed: {parsed['exception'] or worker.last_words()}")
                 self._is_parsed = True
-            self._worker.send({"args": [*arguments, *self._common(target_path), "--vars", json.dumps(dict(variables))]})
-            done = self._await(deadline - time.monotonic(), on_node)
+            worker.send({"args": [*arguments, *self._common(target_path), "--vars", json.dumps(dict(variables))]})
+            done = self._await(worker, deadline - time.monotonic(), on_node)
         except ChildTimeoutError as error:
-            self._worker = self._start_worker()
             raise DbtError(f"dbt {arguments[0]} was stopped after {timeout_s:.0f} s: it used up its budget", hung=True) from error
         except ChildDiedError as error:
-            self._worker = self._start_worker()
-            raise DbtError(f"dbt {arguments[0]} died: {error}") from error
+            worker.stop()
+            raise DbtError(f"dbt {arguments[0]} died: {error}", died=True) from error
+        except BaseException:
+            worker.stop()
+            raise
+        self._worker = worker
         invocation = read_invocation(target_path)
         if invocation is None:
-            raise DbtError(f"dbt {arguments[0]} wrote no results: {done['exception'] or self._worker.last_words()}")
+            raise DbtError(f"dbt {arguments[0]} wrote no results: {done['exception'] or worker.last_words()}")
         if done["exception"]:
             raise DbtError(f"dbt {arguments[0]} broke off: {done['exception']}")
         return invocation
 
     def close(self) -> None:
         """End the worker."""
-        self._worker.stop()
+        if self._worker is not None:
+            self._worker.stop()

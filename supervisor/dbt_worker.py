@@ -14,6 +14,16 @@ import threading
 from typing import Any, TextIO
 
 
+def _die_with_parent() -> None:
+    """Have the kernel end this process at the moment when the supervisor is gone; only Linux can."""
+    import contextlib
+    import ctypes
+    import signal
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def _quit_with_parent(parent: int) -> None:
     """End this process when the supervisor is gone, so that nobody is left holding the warehouse."""
     import time
@@ -77,7 +87,9 @@ def serve(commands: TextIO, replies: TextIO) -> None:
 
 def main() -> None:
     """Serve on the process' own standard streams; whatever dbt prints goes to standard error."""
-    threading.Thread(target=_quit_with_parent, args=(os.getppid(),), daemon=True).start()
+    parent = os.getppid()
+    _die_with_parent()
+    threading.Thread(target=_quit_with_parent, args=(parent,), daemon=True).start()
     replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     serve(sys.stdin, replies)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+
+from supervisor.secrecy import redact
 
 
 class Journal:
@@ -18,11 +21,12 @@ class Journal:
         """Write down what was seen, what was chosen and why, and what came of it."""
         entry = {
             "phase": phase,
-            "observed": observed,
-            "decision": decision,
-            "outcome": outcome,
+            "observed": redact(observed),
+            "decision": redact(decision),
+            "outcome": redact(outcome),
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
         }
         self.entries.append(entry)
-        with self._path.open("a", encoding="utf-8") as stream:
+        # on a full disk the decision still goes into the summary and the warehouse
+        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(entry, ensure_ascii=False) + "\n")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from supervisor.console import Console
-from supervisor.figures import share
+from supervisor.figures import measure, operator_sign, share
+from supervisor.findings import Finding
+from supervisor.goal_verdict import CriterionResult
 from supervisor.ledger import LoadOutcome
 from supervisor.policy import Decision
 from supervisor.settings import Settings
@@ -91,6 +94,26 @@ def cleansing(console: Console, decision: Decision) -> None:
     console.step(("cleanse", f"tier-{decision.tier}"), f"Applying automated correction, {decision.reason}...", "running")
 
 
+def rolling_back(console: Console, decision: Decision, outcome: str) -> None:
+    """Show that a remedy is undone."""
+    console.step(("cleanse", f"tier-{decision.tier}"), f"Rules of tier {decision.tier} {outcome}: rolling back", "warning")
+
+
+def retrying(console: Console, decision: Decision) -> None:
+    """Show that dbt is asked again."""
+    what = "everything" if decision.select is None else decision.select
+    console.step(("retry",), f"Passing failure, retry of {what}: {decision.observed}", "warning")
+
+
+def waiter(console: Console) -> Callable[[str, float], None]:
+    """Return what shows that the warehouse is waited for."""
+
+    def wait(problem: str, seconds: float) -> None:
+        console.step(("warehouse",), f"Warehouse: {problem}; retry in {seconds:.0f} s", "warning")
+
+    return wait
+
+
 def validate_finished(console: Console, figures: Mapping[str, DayFigures], criteria: Sequence[Mapping[str, Any]]) -> None:
     """Show the checks with their figures and thresholds."""
     total = total_of(figures)
@@ -164,20 +187,55 @@ def publish_lines(figures: Mapping[str, DayFigures]) -> list[str]:
     return [f"Published: {total_of(figures).published:,} records"]
 
 
-def offenders(figures: Mapping[str, DayFigures]) -> list[str]:
-    """The sources that a missed threshold is due to, worst first."""
-    ranked = sorted(figures.items(), key=lambda item: item[1].quarantined + item[1].missing_required + item[1].flagged)
-    return [
-        f"{name}: {one.quarantined:,} of {one.collected:,} quarantined, {one.missing_required:,} incomplete, "
-        f"{one.flagged:,} out of range"
-        for name, one in reversed(ranked)
-    ]
+def exact_share(value: Any) -> str:
+    """A measured share, with as many digits as it takes not to look like 0 or 100 %."""
+    return share(value)
 
 
-def recommendation(observed: str) -> str:
-    """What to do about an unmet criterion."""
-    subject = observed.split(":", 1)[0]
-    return f"review {subject}: look at the worst offenders, mend the feed or add a rule to seeds/, then run the same command again"
+def change(metric: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """How a metric moved, as in "99.1% to 98.7%"."""
+    kind = "count" if metric == "records_lost" else "fraction"
+    old = measure(before[metric], kind, against=after[metric])
+    return f"{old} to {measure(after[metric], kind, against=before[metric])}"
+
+
+def criterion(result: CriterionResult) -> str:
+    """A criterion with its figure beside its threshold, as in "accuracy is 97.2%, not >= 98%"."""
+    one, unit = result.criterion, str(result.criterion.unit)
+    threshold = f"{operator_sign(one.operator)} {measure(one.threshold, unit)}"
+    return f"{one.metric} is {measure(result.measured, unit, against=one.threshold)}, not {threshold}"
+
+
+_ADVICE = {
+    "failure_rate": "see what the rejected records have in common ({quarantine}); have the feed mended or map what is new in "
+    "models/staging",
+    "completeness": "ask the feed's owner why required fields are missing",
+    "accuracy": "if the amounts are right, widen the ranges in seeds/event_types.csv; if they can be corrected with evidence, add a "
+    "rule to seeds/cleansing_rules.csv; otherwise have the feed mended",
+    "consistency": "check that the users table is complete for the day",
+    "records_lost": "a model drops or repeats records: see the conservation test's rows, and what changed in models/",
+    "duplicates_published": "see what changed in int_duplicates: an event would be published twice",
+    "sources_failed": "bring the missing source back, or name it in goal.md as one that may be missing",
+    "sources_loaded": "bring the missing sources back",
+}
+
+
+def recommendation(metrics: Sequence[str], settings: Settings) -> str:
+    """What to do about unmet criteria, and the command that follows."""
+    quarantine = f"python orchestrate.py quarantine list --date {settings.date}"
+    advice = [_ADVICE[metric].format(quarantine=quarantine) for metric in metrics if metric in _ADVICE]
+    first = "; ".join(advice) or "see the failed tests in the report and what changed in the feeds or in models/"
+    return f"{first}. Then run: {repair_command(settings, ())}"
+
+
+def mending(folder: Path, invocation: str, broken: Sequence[Finding]) -> str:
+    """What to do when dbt can't do its work."""
+    logs = f"dbt's own words: {folder}/dbt.log and {folder}/*-{invocation}/run_results.json"
+    if any(finding.hung for finding in broken):
+        return f"see what it was at; if it only needs more time, change the deadline in goal.md, then run the same command ({logs})"
+    if any(finding.transient for finding in broken):
+        return f"bring the warehouse back, then run the same command ({logs})"
+    return f"mend the model or the right that is missing, then run the same command ({logs})"
 
 
 def repair_command(settings: Settings, missing: Sequence[str]) -> str:

@@ -17,8 +17,8 @@ class Allowance:
 
     Attributes:
         iterations: Further cleansing iterations.
-        retries: Further tries of a transient failure.
-        seconds: Seconds until the deadline, less what publishing needs.
+        retries: Further tries of a transient failure, as many as fit into the phase's budget.
+        seconds: Seconds that the phase may still take.
         iteration_seconds: What an iteration is expected to take.
     """
 
@@ -59,6 +59,7 @@ class Decision:
         select: With cleanse and retry: what dbt rebuilds.
         observed: What was seen.
         reason: Why this and nothing else, for people.
+        subjects: With escalate: the nodes that it is about.
     """
 
     action: Action
@@ -66,53 +67,72 @@ class Decision:
     reason: str
     tier: int | None = None
     select: str | None = None
+    subjects: tuple[str, ...] = ()
 
 
 def decide(findings: Sequence[Finding], history: Sequence[Step], allowance: Allowance) -> Decision:
     """Choose the next allowed action, or escalation.
 
-    Findings come most severe first. A tier that gained nothing in `history` is not tried again.
+    Findings come most severe first. A tier that gained nothing in `history`, or that was rolled back, is not tried again.
     """
     errors = [finding for finding in findings if finding.kind == "error"]
     if errors:
         return _decide_errors(errors, allowance)
     correctable = [finding for finding in findings if finding.kind == "correctable" and finding.rows > 0]
-    unmet = [finding for finding in findings if finding.kind == "unmet"]
-    hopeless = [finding for finding in unmet if not _may_be_cured(finding, correctable)]
-    if hopeless:
-        return Decision("escalate", _evidence(hopeless), "no allowed remedy is left for what is unmet")
+    # a failed test with a remedy holds the day back as any failed test does, once its remedy is used up
+    unmet = [finding for finding in findings if finding.kind == "unmet" or (finding in correctable and finding.blocking)]
     useless = {step.tier for step in history if step.gained <= 0}
-    open_tiers = [finding for finding in correctable if finding.tier is not None and finding.tier not in useless]
-    if open_tiers:
+    open_ones = [finding for finding in correctable if finding.tier is not None and finding.tier not in useless]
+    hopeless = [finding for finding in unmet if not _may_be_cured(finding, open_ones)]
+    if hopeless:
+        tried = any(_may_be_cured(finding, correctable) for finding in hopeless)
+        return _decision(
+            "escalate",
+            hopeless,
+            "the rules that could help have been tried and gained nothing more"
+            if tried
+            else "no allowed remedy is left for what is unmet",
+        )
+    if open_ones:
         refused = _refusal(history, allowance)
         if refused is None:
-            chosen = open_tiers[0]
+            chosen = [finding for finding in open_ones if finding.tier == open_ones[0].tier]
+            count = sum(finding.rows for finding in chosen)
             return Decision(
                 "cleanse",
-                _evidence([*unmet, chosen]),
-                f"rules of tier {chosen.tier} can correct {chosen.rows:,} records",
-                tier=chosen.tier,
-                select=chosen.rebuild,
+                _evidence([*unmet, *chosen]),
+                f"rules of tier {chosen[0].tier} can correct {count:,} records",
+                tier=chosen[0].tier,
+                # one iteration serves every check of the tier
+                select=" ".join(dict.fromkeys(word for finding in chosen for word in str(finding.rebuild).split())),
             )
         if unmet:
-            return Decision("escalate", _evidence(unmet), refused)
+            return _decision("escalate", unmet, refused)
         return Decision("publish", _evidence(correctable), f"the goal is met; left uncorrected because {refused}")
-    if unmet:
-        return Decision("escalate", _evidence(unmet), "the rules that could help have been tried and gained nothing more")
+    if correctable:
+        return Decision("publish", _evidence(correctable), "the goal is met; the rules for what is left gained nothing more")
     return Decision("publish", "every test of the goal passed", "the goal is met")
 
 
+def _decision(action: Action, findings: Sequence[Finding], reason: str) -> Decision:
+    return Decision(action, _evidence(findings), reason, subjects=tuple(finding.node for finding in findings))
+
+
 def _decide_errors(errors: Sequence[Finding], allowance: Allowance) -> Decision:
+    hung = [finding for finding in errors if finding.hung]
+    if hung:
+        return _decision("escalate", hung, "the time of the phase is used up")
     deterministic = [finding for finding in errors if not finding.transient]
     if deterministic:
-        return Decision("escalate", _evidence(deterministic), "the failure is deterministic: another try would fail again")
+        return _decision("escalate", deterministic, "the failure is deterministic: another try would fail again")
     if allowance.retries <= 0 or allowance.seconds <= allowance.iteration_seconds:
-        return Decision("escalate", _evidence(errors), "all tries are used up")
+        return _decision("escalate", errors, f"no further try is left, or {allowance.seconds:.0f} s are too few for one")
     return Decision(
         "retry",
         _evidence(errors),
         "the failure is transient",
-        select=" ".join(f"{finding.node}+" for finding in errors),
+        # a node that failed is built again with what stands on it; a broken invocation as a whole
+        select=" ".join(f"{finding.node}+" for finding in errors if finding.node) or None,
     )
 
 
@@ -130,4 +150,4 @@ def _refusal(history: Sequence[Step], allowance: Allowance) -> str | None:
 
 
 def _evidence(findings: Sequence[Finding]) -> str:
-    return "; ".join(finding.evidence for finding in findings)
+    return "; ".join(dict.fromkeys(finding.evidence for finding in findings))

@@ -28,6 +28,10 @@ REASONS = {
     "occurred_at_unparsable": "The time is not an ISO 8601 timestamp.",
     "amount_unparsable": "The amount is not a plain decimal number.",
     "quantity_unparsable": "The quantity is not a whole number.",
+    "event_id_unparsable": "The event's id is an object or a list instead of a text.",
+    "currency_unparsable": "The currency is an object or a list instead of a text.",
+    "country_unparsable": "The country is an object or a list instead of a text.",
+    "device_unparsable": "The device is an object or a list instead of a text.",
     "event_type_unknown": "The event type is not among the known ones.",
     "orphan_user": "The user does not exist.",
 }

@@ -46,6 +46,8 @@ def closing_of(summary: Mapping[str, Any]) -> Closing:
     took = number(summary.get("duration_s"))
     total = "" if took is None else f" ({duration(took)} total)"
     word = _HEADLINES.get(status, f"✗ {status}")
+    if status == "SUCCESS" and any(one.met is False for one in criteria_of(summary)):
+        word = "⚠ PUBLISHED, goal not met in full"
     headline = f"Pipeline Execution: {word}{total}"
     if status == "NOTHING_TO_DO":
         return Closing(f"Pipeline Execution: {word}", "", tuple(_nothing_to_do(summary)))

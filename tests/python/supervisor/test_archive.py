@@ -17,7 +17,7 @@ from supervisor.archive import ArchiveError, archive_day
 DAY = date(2025, 11, 16)
 
 
-@pytest.fixture()
+@pytest.fixture
 def landing(tmp_path: Path) -> Path:
     for source, name, content in (("s3", "a/part.parquet", b"one"), ("s3", "b.parquet", b"two"), ("api", "page.json", b"{}")):
         path = tmp_path / "landing" / source / name
@@ -26,7 +26,7 @@ def landing(tmp_path: Path) -> Path:
     return tmp_path / "landing"
 
 
-@pytest.fixture()
+@pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from supervisor.artifacts import (
     read_invocation,
     type_conversions,
 )
-from supervisor.findings import judge, newly_broken
+from supervisor.findings import broken_invocation, judge, newly_broken, remedy_problems, worsened
 
 
 def result(status: str, **changes: object) -> NodeResult:
@@ -30,6 +31,8 @@ def result(status: str, **changes: object) -> NodeResult:
     [
         ('connection to server at "db", port 5432 failed: Connection refused', True),
         ("server closed the connection unexpectedly", True),
+        ("SSL connection has been closed unexpectedly", True),
+        ("TransactionContext Error: Conflict on tuple deletion!", True),
         ("deadlock detected", True),
         ("could not serialize access due to concurrent update", True),
         ("IO Error: Could not set lock on file", True),
@@ -66,6 +69,45 @@ def test_worse_is_a_test_that_passed_before_or_failed_with_fewer_rows() -> None:
     before = {"a": result("pass"), "b": result("fail", failures=3), "c": result("fail", failures=3), "d": result("pass")}
     after = {"a": result("fail", name="a"), "b": result("fail", name="b", failures=4), "c": result("fail", name="c"), "d": result("pass")}
     assert newly_broken(before, after) == ["a", "b"]
+
+
+def test_an_invocation_that_died_may_live_again_and_one_that_hung_has_no_time() -> None:
+    died = broken_invocation("dbt build died: Killed", hung=False, died=True)
+    hung = broken_invocation("dbt build was stopped", hung=True, died=False)
+    locked = broken_invocation("dbt build wrote no results: IO Error: Could not set lock on file", hung=False, died=False)
+    broken = broken_invocation("the dbt project can't be parsed: Compilation Error", hung=False, died=False)
+    assert [one.transient for one in (died, hung, locked, broken)] == [True, False, True, False]
+    assert (hung.hung, died.hung) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("meta", "problem"),
+    [
+        ({"dimension": "accuracy"}, None),
+        ({"remedy": "report"}, None),
+        ({"remedy": "escalate"}, None),
+        ({"remedy": "cleanse", "tier": 1, "rebuild": "model_a+"}, None),
+        ({"remedy": "clense", "tier": 1, "rebuild": "model_a+"}, "'clense', not one of cleanse, escalate, report"),
+        ({"remedy": "cleanse", "rebuild": "model_a+"}, "meta.tier must be a whole number"),
+        ({"remedy": "cleanse", "tier": "1", "rebuild": "model_a+"}, "not '1'"),
+        ({"remedy": "cleanse", "tier": True, "rebuild": "model_a+"}, "not True"),
+        ({"remedy": "cleanse", "tier": 0, "rebuild": "model_a+"}, "not 0"),
+        ({"remedy": "cleanse", "tier": 1}, "meta.rebuild must select"),
+    ],
+)
+def test_a_remedy_that_is_not_understood_is_named(meta: dict[str, object], problem: str | None) -> None:
+    nodes = {"test.p.a": {"resource_type": "test", "name": "a_test", "config": {"meta": meta}}}
+    found = remedy_problems(nodes)
+    assert bool(found) == (problem is not None)
+    assert problem is None or (problem in found[0] and "a_test" in found[0])
+
+
+def test_worse_is_also_a_metric_that_moved_the_wrong_way_below_its_threshold() -> None:
+    before = {"accuracy": Fraction(97, 100), "failure_rate": Fraction(3, 100), "completeness": None, "anomaly_rate": Fraction(0)}
+    better = {"accuracy": Fraction(98, 100), "failure_rate": Fraction(2, 100), "completeness": Fraction(1, 2), "anomaly_rate": Fraction(1)}
+    assert worsened(before, better) == []
+    assert worsened(better, before) == ["failure_rate", "accuracy"]
+    assert worsened(before, before) == []
 
 
 @pytest.fixture(scope="module")

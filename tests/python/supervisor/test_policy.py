@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from supervisor.findings import Finding
@@ -57,6 +59,17 @@ SITUATIONS: dict[str, tuple[list[Finding], list[Step], Allowance, Action, int | 
     "a deterministic failure": ([error(transient=False)], [], PLENTY, "escalate", None),
     "a deterministic failure beside a transient one": (
         [error(transient=True), error(transient=False)], [], PLENTY, "escalate", None),
+    "a hung dbt": ([replace(error(transient=False), hung=True)], [], PLENTY, "escalate", None),
+    "a failed test with a remedy": ([replace(correctable(1), blocking=True)], [], PLENTY, "cleanse", 1),
+    "a failed test whose remedy gained nothing holds the day back": (
+        [replace(correctable(1), blocking=True)], [Step(1, 100, 100)], PLENTY, "escalate", None),
+    "a failed test whose remedy was rolled back holds the day back": (
+        [replace(correctable(1), blocking=True)], [Step(1, 100, 0, rolled_back=True)], PLENTY, "escalate", None),
+    "the tier after one that was rolled back": (
+        [unmet(), correctable(2), correctable(3)], [Step(2, 100, 100, rolled_back=True)], PLENTY, "cleanse", 3),
+    "two unmet criteria, and only one of them has a remedy left": (
+        [unmet(), unmet("d", "devices"), correctable(1), correctable(2, dimension="devices")],
+        [Step(1, 100, 100)], PLENTY, "escalate", None),
     "an error outranks what could be corrected": ([error(transient=False), correctable(1)], [], PLENTY, "escalate", None),
 }  # fmt: skip
 
@@ -76,6 +89,25 @@ def test_a_retry_rebuilds_only_what_failed_and_what_stands_on_it() -> None:
 
 def test_cleansing_rebuilds_what_the_test_says() -> None:
     assert decide([correctable(1)], [], PLENTY).select == "x+"
+
+
+def test_one_iteration_serves_every_check_of_its_tier() -> None:
+    other = replace(correctable(1, dimension="devices"), node="another", rebuild="y+ x+")
+    decision = decide([correctable(1), other, correctable(2)], [], PLENTY)
+    assert (decision.tier, decision.select) == (1, "x+ y+")
+    assert "200 records" in decision.reason
+
+
+def test_a_broken_invocation_is_tried_again_as_a_whole() -> None:
+    assert decide([replace(error(transient=True), node="")], [], PLENTY).select is None
+
+
+def test_an_escalation_names_its_subjects_and_why_nothing_else_is_tried() -> None:
+    tried = decide([unmet(), correctable(1)], [Step(1, 100, 100)], PLENTY)
+    assert tried.subjects == ("accuracy_meets_threshold",)
+    assert "gained nothing more" in tried.reason
+    assert "no allowed remedy" in decide([unmet()], [], PLENTY).reason
+    assert "used up" in decide([replace(error(transient=False), hung=True)], [], PLENTY).reason
 
 
 def test_a_step_that_was_rolled_back_gained_nothing() -> None:

@@ -1,0 +1,129 @@
+"""A run that is told to stop does so in order; one that is killed at any moment is finished by the same command."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+from end_to_end.helpers import GOLDEN_DAY, PROJECT, Run, events_csv, orchestrate, rows
+from end_to_end.situations import SCALE, clean_environment
+from sandbox.process import running_sandbox
+
+SEED = 20251116
+# when the run's log says this, it is about to publish; and this, it has published and writes its report next
+INSIDE_PUBLISH, AFTER_PUBLISH = "Warehouse load...", "committed in one transaction"
+# seconds after the run's first word: within collecting, transforming and validating
+MOMENTS = sorted(round(random.Random(SEED).uniform(0.2, 9.0), 2) for _ in range(4))
+KILLS: dict[str, float | str] = {
+    **{f"after {moment} s": moment for moment in MOMENTS},
+    "inside the publish": INSIDE_PUBLISH,
+    "between the publish and the report": AFTER_PUBLISH,
+}
+SIGNALS: dict[str, tuple[signal.Signals, str]] = {
+    "SIGTERM while collecting": (signal.SIGTERM, "Phase 1"),
+    "SIGINT while transforming": (signal.SIGINT, "Phase 2"),
+    "SIGTERM while publishing": (signal.SIGTERM, AFTER_PUBLISH),
+}
+
+
+@dataclass
+class Trial:
+    """A run that was hit by a signal, and the one after it.
+
+    Attributes:
+        left: Processes of the run that lived on for more than a few seconds.
+        again: How the same command ended afterwards.
+    """
+
+    folder: Path
+    exit_code: int = 0
+    errors: str = ""
+    left: list[str] = field(default_factory=list)
+    again: Run | None = None
+
+
+def hit(folder: Path, environment: Mapping[str, str], number: signal.Signals, moment: float | str) -> Trial:
+    """Start a run, send it a signal at a moment, and run the same command once more, at once."""
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "orchestrate.py"), "--date", GOLDEN_DAY],
+        cwd=folder,
+        env={**clean_environment(), **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_for(folder, process, moment)
+    family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    again = orchestrate(folder, "--date", GOLDEN_DAY, "--json", env=environment)
+    _, alive = psutil.wait_procs(family, timeout=0)
+    return Trial(folder, process.returncode, errors, [" ".join(one.cmdline()) for one in alive], again)
+
+
+def wait_for(folder: Path, process: subprocess.Popen[str], moment: float | str) -> None:
+    """Wait until the run's log holds some words, or for some seconds after its first word."""
+    words = moment if isinstance(moment, str) else "Starting"
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        if any(words in log.read_text() for log in (folder / "runs").glob("*/run.log")):
+            break
+        time.sleep(0.005)
+    if not isinstance(moment, str):
+        time.sleep(moment)
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Trial]]:
+    """All trials, a few at a time; and a day that nothing happened to, for comparison."""
+    jobs = {
+        **{name: (signal.SIGKILL, moment) for name, moment in KILLS.items()},
+        **{name: (number, moment) for name, (number, moment) in SIGNALS.items()},
+    }
+    with running_sandbox(GOLDEN_DAY, SCALE) as environment, ThreadPoolExecutor(3) as pool:
+        untouched = tmp_path_factory.mktemp("untouched")
+        calm = pool.submit(orchestrate, untouched, "--date", GOLDEN_DAY, "--json", env=environment)
+        hits = {
+            name: pool.submit(hit, tmp_path_factory.mktemp("hit"), environment, number, moment)
+            for name, (number, moment) in jobs.items()
+        }
+        yield {"": Trial(untouched, calm.result().exit_code), **{name: job.result() for name, job in hits.items()}}
+
+
+@pytest.mark.parametrize("name", [*KILLS, *SIGNALS])
+def test_the_same_command_finishes_the_day(name: str, trials: dict[str, Trial]) -> None:
+    trial = trials[name]
+    assert trial.again is not None
+    assert trial.again.exit_code == 0, f"seed {SEED}: {trial.again.errors}"
+    assert events_csv(trial.folder) == events_csv(trials[""].folder)
+    assert rows(trial.folder, "select source, count(*) from raw_s3.events, (select 's3' as source) group by source") == [("s3", 2_500)]
+    published = rows(trial.folder, "select run_id from metadata.pipeline_runs where status = 'SUCCESS'")
+    assert len(published) == 1
+    assert (trial.folder / "reports" / f"quality_{published[0][0]}.html").exists()
+    assert (trial.folder / "archive" / "2025" / "11" / "16" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", [*KILLS, *SIGNALS])
+def test_nothing_of_the_run_lives_on(name: str, trials: dict[str, Trial]) -> None:
+    assert trials[name].left == []
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_told_to_stop_it_says_so_and_ends_with_the_signals_code(name: str, trials: dict[str, Trial]) -> None:
+    trial, (number, moment) = trials[name], SIGNALS[name]
+    assert trial.exit_code == 128 + number, trial.errors
+    assert f"stopped by {number.name}" in trial.errors
+    assert "Traceback" not in trial.errors
+    assert trial.again is not None
+    happened = "NOTHING_TO_DO" if moment == AFTER_PUBLISH else "SUCCESS"
+    assert trial.again.summary["status"] == happened
