@@ -37,7 +37,9 @@ def main() -> int:
     ratio = statistics.median(ours.wall_s / theirs.wall_s for ours, theirs in pairs)
     memory = max(ours.peak_mb for ours, _ in pairs)
     wall, by_hand = (statistics.median(pair[side].wall_s for pair in pairs) for side in (0, 1))
-    print(f"\ngoalkeeper {wall:.2f} s, by hand {by_hand:.2f} s: {ratio:.2f} times (bar {BAR_RATIO:g}); peak {memory:.0f} MB (bar {BAR_MB:g})")
+    print(
+        f"\ngoalkeeper {wall:.2f} s, by hand {by_hand:.2f} s: {ratio:.2f} times (bar {BAR_RATIO:g}); peak {memory:.0f} MB (bar {BAR_MB:g})"
+    )
     return 0 if ratio <= BAR_RATIO and memory <= BAR_MB else 1
 
 
@@ -55,7 +57,9 @@ def _handwritten(day: str, env: dict[str, str]) -> Measurement:
 
 def _checked(measurement: Measurement) -> Measurement:
     if measurement.exit_code:
-        raise SystemExit(f"a benchmarked program ended with exit code {measurement.exit_code}: {measurement.output[-500:]}")
+        raise SystemExit(
+            f"a benchmarked program ended with exit code {measurement.exit_code}: {measurement.output[-500:]}"
+        )
     return measurement
 
 

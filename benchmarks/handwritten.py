@@ -12,6 +12,7 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from pathlib import Path
 
 import adbc_driver_postgresql.dbapi as adbc
 import boto3
@@ -29,7 +30,17 @@ PG_NAMES = dict(zip(FIELDS, ("id", "user", "type", "time", *FIELDS[4:]), strict=
 API_NAMES = dict(
     zip(
         FIELDS,
-        ("eventId", "userId", "eventType", "timestamp", "amount", "quantity", "currency", "location.country", "device.type"),
+        (
+            "eventId",
+            "userId",
+            "eventType",
+            "timestamp",
+            "amount",
+            "quantity",
+            "currency",
+            "location.country",
+            "device.type",
+        ),
         strict=True,
     )
 )
@@ -84,7 +95,9 @@ def fetch_api(day: date) -> pa.Table:
             objects += [f"events/page-{page:05d}"] * len(body["data"])
             rows += range(1, len(body["data"]) + 1)
             url = body["next"]
-    return pa.table({"payload": pa.array(payloads, pa.binary()).cast(pa.string()), "source_object": objects, "source_row": rows})
+    return pa.table(
+        {"payload": pa.array(payloads, pa.binary()).cast(pa.string()), "source_object": objects, "source_row": rows}
+    )
 
 
 def texts(names: dict[str, str], read: str) -> str:
@@ -94,6 +107,7 @@ def texts(names: dict[str, str], read: str) -> str:
 
 def publish(connection: duckdb.DuckDBPyConnection, day: date) -> None:
     """Everything from the raw tables to the published ones, in SQL."""
+
     def json_read(name: str) -> str:
         return f"json_extract_string(body, '$.{name}')"
 
@@ -184,11 +198,16 @@ def main(day: date, path: str) -> dict[str, int]:
         s3, postgres, api = pool.submit(fetch_s3, day), pool.submit(fetch_postgres, day), pool.submit(fetch_api, day)
         connection = duckdb.connect(path)
         connection.execute("set preserve_insertion_order = false; set TimeZone = 'UTC'")
-        seeds = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "seeds", "event_types.csv")
+        seeds = str(Path(__file__).resolve().parent.parent / "seeds" / "event_types.csv")
         connection.execute("create table event_types as select * from read_csv(?)", [seeds])
         transactions, users = postgres.result()
         transactions = transactions.append_column("source_row", pa.array(range(1, transactions.num_rows + 1)))
-        for name, table in (("raw_users", users), ("raw_postgres", transactions), ("raw_api", api.result()), ("raw_s3", s3.result())):
+        for name, table in (
+            ("raw_users", users),
+            ("raw_postgres", transactions),
+            ("raw_api", api.result()),
+            ("raw_s3", s3.result()),
+        ):
             connection.register("arriving", table)
             connection.execute(f"create table {name} as select * from arriving")
             connection.unregister("arriving")

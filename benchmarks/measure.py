@@ -25,7 +25,9 @@ class Measurement:
 def run(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> Measurement:
     """Run a command to its end, sampling its tree's memory every 20 ms."""
     started = time.perf_counter()
-    with subprocess.Popen(command, cwd=cwd, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=cwd, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         tree = psutil.Process(process.pid)
         peak = 0
         while process.poll() is None:

@@ -113,7 +113,9 @@ class AdvisoryLock:
             if time.monotonic() > deadline:
                 holder = self._describe_holder()
                 self.release()
-                raise WarehouseError(f"this run has lost its lock of warehouse {self._warehouse}, {holder} holds it now")
+                raise WarehouseError(
+                    f"this run has lost its lock of warehouse {self._warehouse}, {holder} holds it now"
+                )
             time.sleep(_SEARCH_PAUSE_S)
         last = self._query("select run_id, pid, host from metadata.run_lock")
         if last != [(self._run_id, os.getpid(), socket.gethostname())]:
@@ -143,7 +145,9 @@ class AdvisoryLock:
             return "another run"
         name, server_pid = holders[0]
         with contextlib.suppress(Exception):
-            for run_id, pid, host, started_at in self._query("select run_id, pid, host, started_at from metadata.run_lock"):
+            for run_id, pid, host, started_at in self._query(
+                "select run_id, pid, host, started_at from metadata.run_lock"
+            ):
                 if name.startswith(f"goalkeeper {run_id} pid {pid} "):
                     since = started_at.astimezone(UTC).isoformat(timespec="seconds")
                     return f"run {run_id} (pid {pid} on {host}, since {since}, server process {server_pid})"

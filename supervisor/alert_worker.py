@@ -1,4 +1,4 @@
-"""Sends one alert, read as JSON from standard input: a process of its own, because a dead channel can only be left behind so."""
+"""Sends one alert, read as JSON from standard input: a process, because only so a dead channel can be left behind."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Alerts: one message per incident to wherever people are, through apprise.
 
-A day has an incident while it is partial or escalated. Its first run alerts; further runs stay silent as long as the cause is the
-same, and the run that completes the day says that it has recovered. The channel may be dead or slow: sending is a process of its
-own with a few seconds to live, and the run goes on without it.
+A day has an incident while it is partial or escalated. Its first run alerts; further runs stay silent as long as the
+cause is the same, and the run that completes the day says that it has recovered. The channel may be dead or slow:
+sending is a process of its own with a few seconds to live, and the run goes on without it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ STARTING_S = 1.5
 # a comma separates addresses only where another one begins: some hold commas themselves
 _SEPARATOR = re.compile(r"\s*\n\s*|\s*,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+")
-_MARKS: Mapping[Kind, str] = {"partial": "⚠ PARTIAL", "escalated": "✗ ESCALATED", "failed": "✗ FAILED", "recovered": "✓ RECOVERED"}
+_MARKS: Mapping[Kind, str] = {
+    "partial": "⚠ PARTIAL",
+    "escalated": "✗ ESCALATED",
+    "failed": "✗ FAILED",
+    "recovered": "✓ RECOVERED",
+}
 
 
 @dataclass(frozen=True)
@@ -63,14 +68,14 @@ def configured_addresses(environ: Mapping[str, str] | None = None) -> tuple[str,
     """Return where alerts go: GOALKEEPER_ALERTS, or `urls` under `[alerts]` in `.dlt/secrets.toml`; none for no alerts.
 
     Raises:
-        UsageError: It is not a list of apprise addresses, or `[alerts]` has another key. The address itself is not shown.
+        UsageError: It is no list of apprise addresses, or `[alerts]` has another key. No address is shown.
     """
     environment = os.environ if environ is None else environ
     where, given = VARIABLE, environment.get(VARIABLE)
     if given is None:
         where, table = "[alerts] in .dlt/secrets.toml", read_secrets().get("alerts", {})
         if not isinstance(table, dict) or set(table) - {"urls"}:
-            raise UsageError(f"{where}: the only key is urls, as in urls = [\"json://alerts.example.com\"]")
+            raise UsageError(f'{where}: the only key is urls, as in urls = ["json://alerts.example.com"]')
         urls = table.get("urls", [])
         given = "\n".join(map(str, urls)) if isinstance(urls, list) else str(urls)
     addresses = [address for address in _SEPARATOR.split(given.strip()) if address]
@@ -109,7 +114,11 @@ def alert_for(summary: Mapping[str, Any], known: Incident | None) -> Alert | Non
     if now is not None:
         return None if _is_same(now, known) else _compose(now.kind, summary)
     if known is not None and status_of(summary) == "SUCCESS":
-        return _compose("recovered", summary, f"The incident that run {known.run_id} reported is over ({known.kind}: {known.cause}).")
+        return _compose(
+            "recovered",
+            summary,
+            f"The incident that run {known.run_id} reported is over ({known.kind}: {known.cause}).",
+        )
     return None
 
 
@@ -128,13 +137,18 @@ def _compose(kind: Kind, summary: Mapping[str, Any], first: str = "") -> Alert:
     if reason := escalation.get("reason") or error.get("message"):
         lines.append(f"Reason: {plain_text(reason, 1_000)}")
     lines += [
-        f"{source.title}: {source.reason or 'no reason recorded'}" for source in sources_of(summary) if not source.loaded
+        f"{source.title}: {source.reason or 'no reason recorded'}"
+        for source in sources_of(summary)
+        if not source.loaded
     ]
-    lines += [f"Not met: {one.text}: {one.measured}, not {one.threshold}" for one in criteria_of(summary) if one.met is False]
+    lines += [
+        f"Not met: {one.text}: {one.measured}, not {one.threshold}" for one in criteria_of(summary) if one.met is False
+    ]
     lines += [f"- {line}" for line in escalation_lines(escalation.get("offenders"), 5)]
     if kind in ("partial", "recovered"):
-        lines.append(f"Published: {count(summary.get('published'))} of {count(summary.get('collected'))} collected records, "
-                     f"failure rate {share(summary.get('failure_rate'))}")  # fmt: skip
+        published, collected = count(summary.get("published")), count(summary.get("collected"))
+        rate = share(summary.get("failure_rate"))
+        lines.append(f"Published: {published} of {collected} collected records, failure rate {rate}")
     else:
         lines.append("Nothing was published. What was published before is unchanged.")
     if advice := escalation.get("recommendation"):

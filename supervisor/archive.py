@@ -92,7 +92,9 @@ class _Bucket:
         self._client.put_object(Bucket=self._bucket, Key=self._prefix + path, Body=content)
 
     def names(self, prefix: str) -> list[str]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix + prefix)
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=self._prefix + prefix
+        )
         keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
         return sorted(key.removeprefix(self._prefix) for key in keys)
 
@@ -135,7 +137,9 @@ def archive_day(location: str, day: date, landing: Path, sources: Iterable[str],
         known = store.read(prefix + MANIFEST)
         manifest: dict[str, Any] = json.loads(known) if known else {"date": day.isoformat(), "sources": {}}
         for source in sources:
-            files = [_describe(file, landing / source) for file in sorted((landing / source).rglob("*")) if file.is_file()]
+            files = [
+                _describe(file, landing / source) for file in sorted((landing / source).rglob("*")) if file.is_file()
+            ]
             before = {entry["path"]: entry for entry in manifest["sources"].get(source, {}).get("files", [])}
             for file in files:
                 if before.get(file.path) != asdict(file):

@@ -79,8 +79,8 @@ def read_invocation(target_path: Path) -> Invocation | None:
     The manifest may be older than the results: the project is parsed once and run several times.
 
     Raises:
-        ArtifactError: An artifact's schema version is not the one this reads, or a result is of a node that the manifest
-            does not know.
+        ArtifactError: An artifact's schema version is not the one this reads, or a result is of a node that the
+            manifest does not know.
     """
     run_results_path = target_path / "run_results.json"
     if not run_results_path.exists():
@@ -136,8 +136,8 @@ def published_tables(nodes: Mapping[str, Any]) -> list[str]:
 def type_conversions(nodes: Mapping[str, Any]) -> dict[str, int]:
     """How many fields each staging model gives another type, by the model's name.
 
-    A column that says which raw field it comes from (`config.meta.raw_field`, `raw_type`) is a field mapping; where the types
-    differ it is a conversion.
+    A column that says which raw field it comes from (`config.meta.raw_field`, `raw_type`) is a field mapping; where
+    the types differ it is a conversion.
     """
     counts: dict[str, int] = {}
     for node in nodes.values():

@@ -1,4 +1,4 @@
-"""Child processes that speak JSON lines: started in a group of their own, watched against a deadline, stopped for sure."""
+"""Child processes that speak JSON lines: in a group of their own, watched against a deadline, stopped for sure."""
 
 from __future__ import annotations
 

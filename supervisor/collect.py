@@ -163,7 +163,8 @@ class Collector:
         decided = []
         for failure in self._failures.get(name, []):
             wait = failure.get("retry_in_s")
-            observed = f"source '{name}': attempt {failure['attempt']}: {failure['error']} {failure.get('detail') or ''}".strip()
+            told = f"{failure['error']} {failure.get('detail') or ''}".strip()
+            observed = f"source '{name}': attempt {failure['attempt']}: {told}"
             if wait is not None:
                 decided.append((observed, f"retry in {wait:.0f} s", _came(outcome)))
         if name in self._fallbacks:

@@ -20,7 +20,7 @@ from supervisor.history import REQUEST_FILE, record_of
 from supervisor.ledger import DayState, read_day
 from supervisor.lock import LockHeldError, run_lock
 from supervisor.patience import insist
-from supervisor.reports import finish_leftovers
+from supervisor.reports import finish_leftovers, report_path
 from supervisor.resources import ResourceMeter
 from supervisor.run import DayRun, write_json
 from supervisor.settings import Settings, UsageError
@@ -113,6 +113,9 @@ def _run(request: Request, console: ClosableConsole) -> Result:
             for line in finish_leftovers(warehouse, published, request.work_dir, request.archive):
                 console.message(line)
             summary = nothing_to_do(state)
+            if report_path(request.work_dir, summary["run_id"]).exists():
+                # what the ledger holds was written before the report was
+                summary["report"] = f"reports/quality_{summary['run_id']}.html"
             console.run_finished(summary)
             return Result(0, summary)
         with request.sandbox(request.date) as notes:

@@ -13,6 +13,7 @@ def command_line(day: date | None, target: str, words: str = "", *, source_filte
 
     Args:
         day: Left out where the command needs none.
+        target: Named unless it is the default.
         words: Subcommand with its arguments; none for the main command.
         source_filter: Only this source is collected.
     """

@@ -1,4 +1,4 @@
-"""dbt as the supervisor uses it: a resident worker, a fresh target folder for each invocation, results read from artifacts."""
+"""dbt as the supervisor uses it: a resident worker, a fresh folder for each invocation, results from artifacts."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ class Dbt:
             worker.send({"args": [*arguments, *self._common(target_path), "--vars", json.dumps(dict(variables))]})
             done = self._await(worker, deadline - time.monotonic(), on_node)
         except ChildTimeoutError as error:
-            raise DbtError(f"dbt {arguments[0]} was stopped after {timeout_s:.0f} s: it used up its budget", hung=True) from error
+            raise DbtError(
+                f"dbt {arguments[0]} was stopped after {timeout_s:.0f} s: it used up its budget", hung=True
+            ) from error
         except ChildDiedError as error:
             worker.stop()
             raise DbtError(f"dbt {arguments[0]} died: {error}", died=True) from error

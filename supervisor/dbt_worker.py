@@ -1,8 +1,8 @@
 """A resident dbt: one process that parses the project once and then runs commands from its standard input.
 
-A dbt process costs seconds before it does anything, so the supervisor starts this one while the sources are being collected. It
-is a process and not a thread because only a process can be stopped when it hangs, and because the DuckDB file must be let go
-between commands. One JSON object per line: in {"args": [...]}, out {"event": ...}.
+A dbt process costs seconds before it does anything, so the supervisor starts this one while the sources are being
+collected. It is a process and not a thread because only a process can be stopped when it hangs, and because the DuckDB
+file must be let go between commands. One JSON object per line: in {"args": [...]}, out {"event": ...}.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ def _quit_with_parent(parent: int) -> None:
 def _release_warehouse() -> None:
     """Let go of the DuckDB file, which dbt-duckdb may keep open after a command."""
     if "dbt.adapters.duckdb.connections" in sys.modules:
-        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+        from dbt.adapters.duckdb import connections
 
-        DuckDBConnectionManager.close_all_connections()
+        manager: Any = connections.DuckDBConnectionManager
+        manager.close_all_connections()
 
 
 def _node_event(message: Any) -> dict[str, Any] | None:
@@ -68,7 +69,7 @@ def serve(commands: TextIO, replies: TextIO) -> None:
         if event is not None:
             reply(event)
 
-    manifest = None
+    manifest: Any = None
     for line in commands:
         command = json.loads(line)
         runner = dbtRunner(manifest=manifest, callbacks=[on_event])

@@ -27,7 +27,9 @@ def build_docs(project_dir: Path, target: str, output: Path) -> Path:
         )
         page = Path(folder) / "static_index.html"
         if not result.success or not page.exists():
-            raise UsageError(f"dbt docs can't be generated: {result.exception}. Look with: dbt docs generate --target {target}")
+            raise UsageError(
+                f"dbt docs can't be generated: {result.exception}. Look with: dbt docs generate --target {target}"
+            )
         output.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(page, output)
     return output

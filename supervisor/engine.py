@@ -19,6 +19,7 @@ def engine_environment(goal: Goal, volumes: Mapping[str, Sequence[int]], sources
     """Return the engine's settings as environment variables; empty where the goal sets no limit.
 
     Args:
+        goal: Whose limits they are.
         volumes: Records of the last loaded days by source, as far as they are known.
         sources: Names of all configured sources.
     """

@@ -4,8 +4,8 @@ What can be done about a failed test stands in the test itself, as `config.meta`
 
     meta: {dimension: accuracy, remedy: cleanse, tier: 1, rebuild: int_corrected_amounts+}
 
-`remedy` is `cleanse` (apply the rules up to `tier`, rebuild what `rebuild` selects, measure again), `escalate` (the default) or
-`report`. So a check with its remedy is a change of the dbt project only.
+`remedy` is `cleanse` (apply the rules up to `tier`, rebuild what `rebuild` selects, measure again), `escalate` (the
+default) or `report`. So a check with its remedy is a change of the dbt project only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ REMEDIES = ("cleanse", "escalate", "report")
 
 # what a second try can help, in the words of DuckDB, PostgreSQL and their drivers
 _TRANSIENT = re.compile(
-    r"connection (refused|reset|timed out|is lost)|closed the connection|connection[^:.]{0,40} closed|could not receive data from server"
+    r"connection (refused|reset|timed out|is lost)|closed the connection|connection[^:.]{0,40} closed"
+    r"|could not receive data from server"
     r"|terminating connection|deadlock detected|could not serialize|lock timeout|timeout expired"
     r"|could not set lock on file|conflict on (tuple|update|append)|temporarily unavailable|temporary failure in name"
     r"|the database system is (starting up|shutting down|in recovery mode)|too many (connections|clients)"
@@ -85,6 +86,7 @@ def broken_invocation(message: str, *, hung: bool, died: bool) -> Finding:
     """The finding of an invocation that came to no end that can be believed.
 
     Args:
+        message: What went wrong.
         hung: It was stopped at its budget: there is no time for another.
         died: Its process ended; another one may live.
     """
@@ -145,7 +147,7 @@ def _judge_one(result: NodeResult) -> Finding | None:
 
 
 def remedy_problems(nodes: Mapping[str, Any]) -> list[str]:
-    """Tests whose `meta` asks for a remedy in a way that is not understood, one sentence each; such a test helps nobody."""
+    """Tests whose `meta` asks for a remedy in a way that is not understood, one sentence each."""
     problems = []
     for node in nodes.values():
         meta = (node.get("config") or {}).get("meta") or {}
@@ -159,7 +161,9 @@ def remedy_problems(nodes: Mapping[str, Any]) -> list[str]:
             if isinstance(tier, bool) or not isinstance(tier, int) or tier < 1:
                 problems.append(f"{where} is cleanse, so meta.tier must be a whole number from 1, not {tier!r}")
             if not isinstance(meta.get("rebuild"), str) or not meta["rebuild"].strip():
-                problems.append(f"{where} is cleanse, so meta.rebuild must select what stands on the remedy, as in my_model+")
+                problems.append(
+                    f"{where} is cleanse, so meta.rebuild must select what stands on the remedy, as in my_model+"
+                )
     return sorted(problems)
 
 
@@ -176,7 +180,7 @@ def newly_broken(before: Mapping[str, NodeResult], after: Mapping[str, NodeResul
 
 
 def worsened(before: Mapping[str, int | Fraction | None], after: Mapping[str, int | Fraction | None]) -> list[str]:
-    """Metrics of the goal that moved the wrong way, also where their tests failed before and after. A remedy must not do that."""
+    """Metrics of the goal that moved the wrong way, also where their tests fail before and after: no remedy may."""
     moved = []
     for metric in _GUARDED:
         old, new = before.get(metric), after.get(metric)

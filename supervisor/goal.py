@@ -99,8 +99,7 @@ def parse_goal(text: str, path: str = "goal.md") -> Goal:
     if success is None:
         problems.append(Problem(None, "", 'the section "## Success Criteria" is missing'))
     elif not problems and not any(
-        criterion.metric and criterion.line in {item.line for item in success.items}
-        for criterion in criteria
+        criterion.metric and criterion.line in {item.line for item in success.items} for criterion in criteria
     ):
         reason = "no line of this section is checked: that is no contract"
         problems.append(Problem(success.line, "## Success Criteria", reason))
@@ -198,9 +197,7 @@ def _repeated_facts(facts: Sequence[tuple[ContextFact, int]]) -> list[Problem]:
 
 def _limits(criteria: Sequence[Criterion], facts: Sequence[ContextFact]) -> Limits:
     bound = {item.metric: item.threshold for item in criteria if item.threshold is not None}
-    deadline, memory, cores = (
-        bound.get(metric) for metric in ("duration_s", "peak_memory_mb", "cores_used")
-    )
+    deadline, memory, cores = (bound.get(metric) for metric in ("duration_s", "peak_memory_mb", "cores_used"))
     sources = next((fact for fact in facts if fact.sources is not None), None)
     return Limits(
         deadline_s=None if deadline is None else int(deadline),

@@ -137,9 +137,7 @@ def _unknown(name: str) -> Refusal:
     if hit in sentences:
         return Refusal(f'"{name}" is no accepted sentence; the nearest is "{sentences[hit]}"')
     metric = ALIASES[hit]
-    return Refusal(
-        f'no metric is called "{name}"; the nearest is {metric.name}, as in "{metric.example}"'
-    )
+    return Refusal(f'no metric is called "{name}"; the nearest is {metric.name}, as in "{metric.example}"')
 
 
 def _metric(name: str) -> Metric | None:
@@ -231,8 +229,7 @@ def _refuse_hidden(comment: str) -> None:
         raise Refusal('"(not checked)" belongs at the end of the line and covers all of it')
     if _BOUND.search(comment):
         raise Refusal(
-            f'the comment "({comment})" holds a comparison that would not be checked; '
-            "make it a line of its own"
+            f'the comment "({comment})" holds a comparison that would not be checked; make it a line of its own'
         )
 
 

@@ -156,9 +156,7 @@ def _section(
     return Section(found, number)
 
 
-def _add(
-    section: Section, number: int, line: str, open_item: bool, problems: list[Problem]
-) -> bool:
+def _add(section: Section, number: int, line: str, open_item: bool, problems: list[Problem]) -> bool:
     """Add a line to the section's items; returns whether the next line may continue it."""
     bullet = _BULLET.fullmatch(line)
     if bullet:

@@ -109,9 +109,7 @@ _ALL = (
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 # also under the name in summary.json, whose underscores count as spaces
 ALIASES: dict[str, Metric] = {
-    alias.lower(): metric
-    for metric in _ALL
-    for alias in (*metric.aliases, metric.name.replace("_", " "))
+    alias.lower(): metric for metric in _ALL for alias in (*metric.aliases, metric.name.replace("_", " "))
 }
 
 

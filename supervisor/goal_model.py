@@ -158,8 +158,7 @@ class Goal:
         The keys end in `_strict` instead of `_threshold`.
         """
         return {
-            DBT_VARS[criterion.metric].replace("_threshold", "_strict"): criterion.operator
-            in ("<", ">")
+            DBT_VARS[criterion.metric].replace("_threshold", "_strict"): criterion.operator in ("<", ">")
             for criterion in self.criteria
             if criterion.metric in DBT_VARS
         }

@@ -111,10 +111,7 @@ def evaluate(goal: Goal, measured: Mapping[str, Number | None]) -> list[Criterio
     """
     if unknown := sorted(set(measured) - set(METRICS)):
         raise ValueError(f"no such metric: {', '.join(unknown)} (known: {', '.join(METRICS)})")
-    figures = {
-        metric: None if value is None else _exact(metric, value)
-        for metric, value in measured.items()
-    }
+    figures = {metric: None if value is None else _exact(metric, value) for metric, value in measured.items()}
     results = []
     for criterion in goal.criteria:
         figure = figures.get(criterion.metric) if criterion.metric else None

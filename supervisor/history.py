@@ -1,4 +1,4 @@
-"""Reading what earlier runs left: runs, their decisions, days and volumes; from the ledger or from the runs' folders."""
+"""Reading what earlier runs left: runs, decisions, days and volumes; from the ledger or from the runs' folders."""
 
 from __future__ import annotations
 
@@ -81,8 +81,9 @@ def read_runs(session: Session, first: date, last: date) -> list[RunRecord]:
         "select run_id, load_date, target, status, exit_code, finished_at, count_published, summary from ("
         "select *, row_number() over (partition by load_date order by finished_at desc) as recency, "
         "row_number() over (partition by load_date, case when status in ('SUCCESS', 'PARTIAL') then 1 else 0 end "
-        "order by finished_at desc) as recency_of_kind from metadata.pipeline_runs where load_date between ? and ?) as ranked "
-        "where recency = 1 or (recency_of_kind = 1 and status in ('SUCCESS', 'PARTIAL')) order by finished_at",
+        "order by finished_at desc) as recency_of_kind from metadata.pipeline_runs where load_date between ? and ?) "
+        "as ranked where recency = 1 or (recency_of_kind = 1 and status in ('SUCCESS', 'PARTIAL')) "
+        "order by finished_at",
         (first, last),
     )
     return [_record(row) for row in rows]
@@ -107,8 +108,8 @@ def read_loaded(session: Session, first: date, last: date) -> dict[date, tuple[s
         return {}
     loaded: dict[date, list[str]] = defaultdict(list)
     for row in session.query(
-        "select distinct load_date, source from metadata.load_outcomes where status = 'loaded' and load_date between ? and ? "
-        "order by load_date, source",
+        "select distinct load_date, source from metadata.load_outcomes "
+        "where status = 'loaded' and load_date between ? and ? order by load_date, source",
         (first, last),
     ):
         loaded[row["load_date"]].append(row["source"])
@@ -120,7 +121,8 @@ def known_days(session: Session, count: int) -> list[date]:
     if not has_ledger(session):
         return []
     rows = session.query(
-        "select load_date from metadata.pipeline_runs union select load_date from metadata.load_outcomes order by 1 desc limit ?",
+        "select load_date from metadata.pipeline_runs union select load_date from metadata.load_outcomes "
+        "order by 1 desc limit ?",
         (count,),
     )
     return [row["load_date"] for row in reversed(rows)]
@@ -171,7 +173,8 @@ def run_ids(session: Session) -> list[str]:
 def read_decisions(session: Session, run_id: str) -> list[dict[str, str]]:
     """Read a run's decisions in order, as `decisions.jsonl` has them."""
     rows = session.query(
-        "select phase, observed, decision, outcome, decided_at from metadata.decisions where run_id = ? order by decision_number",
+        "select phase, observed, decision, outcome, decided_at from metadata.decisions where run_id = ? "
+        "order by decision_number",
         (run_id,),
     )
     return [
@@ -186,8 +189,9 @@ def read_volumes(session: Session, before: date, days: int) -> dict[str, list[in
         return {}
     volumes: dict[str, list[int]] = defaultdict(list)
     for row in session.query(
-        "select source, count_collected from (select *, row_number() over (partition by source order by load_date desc) as place "
-        "from (select *, row_number() over (partition by source, load_date order by finished_at desc) as recency "
+        "select source, count_collected from ("
+        "select *, row_number() over (partition by source order by load_date desc) as place from ("
+        "select *, row_number() over (partition by source, load_date order by finished_at desc) as recency "
         "from metadata.load_outcomes where status = 'loaded' and load_date < ?) as loads where recency = 1) as ranked "
         "where place <= ? order by source, place",
         (before, days),
@@ -208,7 +212,7 @@ def local_runs(work_dir: Path, target: str) -> list[RunRecord]:
 
 
 def open_requests(work_dir: Path, target: str) -> dict[str, Mapping[str, Any]]:
-    """Return what was asked of the runs that have begun here and not ended, by run id: they are running or were killed."""
+    """Return what was asked of the runs that began here and have not ended, by run id: they work or were killed."""
     found: dict[str, Mapping[str, Any]] = {}
     for path in sorted((work_dir / "runs").glob(f"*/{REQUEST_FILE}")):
         if not (path.parent / "summary.json").exists():

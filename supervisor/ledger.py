@@ -156,7 +156,9 @@ def adopt_references(session: Session, run_id: str, day: date, tables: Mapping[s
     for source, names in tables.items():
         for table in names:
             name = f'"raw_{source}"."{table}"'
-            if not session.query(f"select 1 as found from {name} where load_date = ? and load_id = ? limit 1", (day, run_id)):
+            if not session.query(
+                f"select 1 as found from {name} where load_date = ? and load_id = ? limit 1", (day, run_id)
+            ):
                 # done already: a commit whose answer was lost is tried again
                 continue
             session.execute(f"delete from {name} where load_date = ? and load_id <> ?", (day, run_id))
@@ -178,7 +180,9 @@ def sweep_raw(session: Session, day: date) -> int:
         name = f'"{table["table_schema"]}"."{table["table_name"]}"'
         load_id = in_force.get(source, "")
         # counted, because a planner that may stop at the first row believes that reading the whole history is cheap
-        stale = session.query(f"select count(*) as found from {name} where load_date = ? and load_id <> ?", (day, load_id))
+        stale = session.query(
+            f"select count(*) as found from {name} where load_date = ? and load_id <> ?", (day, load_id)
+        )
         if stale[0]["found"]:
             session.execute(f"delete from {name} where load_date = ? and load_id <> ?", (day, load_id))
             swept += 1

@@ -1,7 +1,8 @@
-"""The loop over dbt: observe, judge, decide, act, observe again, until the goal is met or nothing allowed is left to try.
+"""The loop over dbt: observe, judge, decide, act, observe again, until the goal is met or nothing allowed is left.
 
-Judging and deciding are pure and live elsewhere; everything that is done to the day between its raw records and the publish is
-done here: building, testing, retrying what failed for a passing reason, cleansing, and undoing what made something worse.
+Judging and deciding are pure and live elsewhere; everything that is done to the day between its raw records and the
+publish is done here: building, testing, retrying what failed for a passing reason, cleansing, and undoing what made
+something worse.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from supervisor.policy import Allowance, Decision, Step, decide
 from supervisor.run_state import RunState
 
 MAX_ITERATIONS = 3
-# an iteration rebuilds and tests a part of the day: until one was measured, so many times what testing the whole day took
+# an iteration builds and tests a part of the day: until one was measured, so many times what testing all of it took
 ITERATION_TESTS = 2.0
 
 
@@ -50,7 +51,9 @@ class _Command:
 BUILD = _Command("build", options=("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test"))
 TEST = _Command("test", options=("--exclude-resource-type", "unit_test"))
 # published tables' day views stand on what is rebuilt and need no new definition
-REBUILD = _Command("build", options=("--exclude-resource-type", "unit_test", "--exclude", "config.materialized:day_partition"))
+REBUILD = _Command(
+    "build", options=("--exclude-resource-type", "unit_test", "--exclude", "config.materialized:day_partition")
+)
 
 
 class BuildLoop:
@@ -113,9 +116,7 @@ class BuildLoop:
             self._cleanse(decision)
         observed = self._with_figures(decision)
         if decision.action != "publish":
-            raise EscalationError(
-                "validate", observed, decision.reason, self._recommendation(), decision.subjects
-            )
+            raise EscalationError("validate", observed, decision.reason, self._recommendation(), decision.subjects)
         self._journal.record("validate", observed, "publish", decision.reason)
         self._check_gates()
 
@@ -162,7 +163,8 @@ class BuildLoop:
                 "validate",
                 f"tier {decision.tier} {observed}; after the rollback {said}",
                 "a rule made the day worse and could not be undone",
-                "take the rule out of seeds/cleansing_rules.csv (or the test's remedy out of its yml), then run the same command",
+                "take the rule out of seeds/cleansing_rules.csv, or the remedy out of the test's yml, then run the "
+                "same command",
                 left,
             )
 
@@ -190,7 +192,9 @@ class BuildLoop:
             started = time.monotonic()
             broken = self._invoke(phase, name if tries == 1 else f"{name}-try-{tries}", command)
             if retried is not None:
-                self._journal.record(phase, retried.observed, _retry_words(retried), "failed again" if broken else "succeeded")
+                self._journal.record(
+                    phase, retried.observed, _retry_words(retried), "failed again" if broken else "succeeded"
+                )
             if not broken:
                 return
             granted = self._clock.retries(phase, tries, time.monotonic() - started) if tries < MAX_TRIES else 0
@@ -266,7 +270,9 @@ class BuildLoop:
             )
 
     def _recommendation(self) -> str:
-        return narrate.recommendation([str(one.criterion.metric) for one in self._state.unmet(gates=True)], self._state.settings)
+        return narrate.recommendation(
+            [str(one.criterion.metric) for one in self._state.unmet(gates=True)], self._state.settings
+        )
 
     def _allowance(self, phase: str, retries: int = 0) -> Allowance:
         return Allowance(

@@ -48,7 +48,9 @@ def transform_started(console: Console, outcomes: Mapping[str, LoadOutcome]) -> 
     console.step(("parse",), "Parsing formats...", "running")
     for name, outcome in outcomes.items():
         if outcome.loaded:
-            console.step(("parse", name), f"{outcome.detail.get('title', name)}: {outcome.collected:,} records", "running")
+            console.step(
+                ("parse", name), f"{outcome.detail.get('title', name)}: {outcome.collected:,} records", "running"
+            )
     console.step(("schema",), "Schema transformation...", "running")
 
 
@@ -91,12 +93,16 @@ def validate_started(console: Console) -> None:
 
 def cleansing(console: Console, decision: Decision) -> None:
     """Show that a remedy is applied."""
-    console.step(("cleanse", f"tier-{decision.tier}"), f"Applying automated correction, {decision.reason}...", "running")
+    console.step(
+        ("cleanse", f"tier-{decision.tier}"), f"Applying automated correction, {decision.reason}...", "running"
+    )
 
 
 def rolling_back(console: Console, decision: Decision, outcome: str) -> None:
     """Show that a remedy is undone."""
-    console.step(("cleanse", f"tier-{decision.tier}"), f"Rules of tier {decision.tier} {outcome}: rolling back", "warning")
+    console.step(
+        ("cleanse", f"tier-{decision.tier}"), f"Rules of tier {decision.tier} {outcome}: rolling back", "warning"
+    )
 
 
 def retrying(console: Console, decision: Decision) -> None:
@@ -114,7 +120,9 @@ def waiter(console: Console) -> Callable[[str, float], None]:
     return wait
 
 
-def validate_finished(console: Console, figures: Mapping[str, DayFigures], criteria: Sequence[Mapping[str, Any]]) -> None:
+def validate_finished(
+    console: Console, figures: Mapping[str, DayFigures], criteria: Sequence[Mapping[str, Any]]
+) -> None:
     """Show the checks with their figures and thresholds."""
     total = total_of(figures)
     limits = {criterion["metric"]: criterion for criterion in criteria}
@@ -127,7 +135,9 @@ def validate_finished(console: Console, figures: Mapping[str, DayFigures], crite
         console.step((metric,), f"{metric.capitalize()} check", "ok" if met else "failed")
 
     console.step(("tests",), "dbt tests", "ok")
-    missing = f"Missing fields: {total.missing_required:,} records ({bad_percent(total.missing_required, total.transformed)})"
+    missing = (
+        f"Missing fields: {total.missing_required:,} records ({bad_percent(total.missing_required, total.transformed)})"
+    )
     console.step(("completeness", "fields"), "Required fields: user_id, event_type, timestamp, amount", "info")
     console.step(("completeness", "missing"), missing, "info")
     verdict("completeness", percent(total.transformed - total.missing_required, total.transformed))
@@ -137,19 +147,27 @@ def validate_finished(console: Console, figures: Mapping[str, DayFigures], crite
         console.step(("accuracy", "range", "corrected"), text, "ok")
     verdict("accuracy", percent(total.transformed - total.flagged, total.transformed))
     if total.orphans is None:
-        console.step(("consistency",), "Consistency check: no users are known, references could not be checked", "warning")
+        console.step(
+            ("consistency",), "Consistency check: no users are known, references could not be checked", "warning"
+        )
     else:
         score = percent(total.transformed - total.orphans, total.transformed)
-        console.step(("consistency", "references"), f"Referential integrity: {score}", "ok" if not total.orphans else "failed")
+        console.step(
+            ("consistency", "references"), f"Referential integrity: {score}", "ok" if not total.orphans else "failed"
+        )
         verdict("consistency", score)
     console.step(("duplicates",), f"Duplicate detection: {total.duplicates:,} found and removed", "ok")
-    console.step(("anomalies",), f"Anomaly detection: {total.anomalies:,} statistical outliers flagged for review", "ok")
+    console.step(
+        ("anomalies",), f"Anomaly detection: {total.anomalies:,} statistical outliers flagged for review", "ok"
+    )
 
 
 def validate_lines(figures: Mapping[str, DayFigures]) -> list[str]:
     """Closing lines of phase 3."""
     total = total_of(figures)
-    consistency = "not checked" if total.orphans is None else percent(total.transformed - total.orphans, total.transformed)
+    consistency = (
+        "not checked" if total.orphans is None else percent(total.transformed - total.orphans, total.transformed)
+    )
     return [
         f"Final record count: {total.published:,} (after deduplication)",
         f"Completeness: {percent(total.transformed - total.missing_required, total.transformed)}",
@@ -207,11 +225,11 @@ def criterion(result: CriterionResult) -> str:
 
 
 _ADVICE = {
-    "failure_rate": "see what the rejected records have in common ({quarantine}); have the feed mended or map what is new in "
-    "models/staging",
+    "failure_rate": "see what the rejected records have in common ({quarantine}); have the feed mended or map what is "
+    "new in models/staging",
     "completeness": "ask the feed's owner why required fields are missing",
-    "accuracy": "if the amounts are right, widen the ranges in seeds/event_types.csv; if they can be corrected with evidence, add a "
-    "rule to seeds/cleansing_rules.csv; otherwise have the feed mended",
+    "accuracy": "if the amounts are right, widen the ranges in seeds/event_types.csv; if they can be corrected with "
+    "evidence, add a rule to seeds/cleansing_rules.csv; otherwise have the feed mended",
     "consistency": "check that the users table is complete for the day",
     "records_lost": "a model drops or repeats records: see the conservation test's rows, and what changed in models/",
     "duplicates_published": "see what changed in int_duplicates: an event would be published twice",
@@ -232,7 +250,8 @@ def mending(folder: Path, invocation: str, broken: Sequence[Finding]) -> str:
     """What to do when dbt can't do its work."""
     logs = f"dbt's own words: {folder}/dbt.log and {folder}/*-{invocation}/run_results.json"
     if any(finding.hung for finding in broken):
-        return f"see what it was at; if it only needs more time, change the deadline in goal.md, then run the same command ({logs})"
+        time = "if it only needs more time, change the deadline in goal.md"
+        return f"see what it was at; {time}, then run the same command ({logs})"
     if any(finding.transient for finding in broken):
         return f"bring the warehouse back, then run the same command ({logs})"
     return f"mend the model or the right that is missing, then run the same command ({logs})"

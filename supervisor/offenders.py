@@ -18,7 +18,9 @@ def worst_offenders(
     """Return what the bad records of each metric have in common, the largest groups first, one line each.
 
     Args:
+        session: The warehouse that holds the day as it was built.
         metrics: The unmet ones; those without records of their own get the figures by source.
+        figures: The day's counts by source.
         subjects: Tests that failed without being a metric's; shown by name.
     """
     lines = []
@@ -30,7 +32,9 @@ def worst_offenders(
 
 def offending_sources(figures: Mapping[str, DayFigures]) -> list[str]:
     """Return the sources with what is wrong in them, worst first."""
-    ranked = sorted(figures.items(), key=lambda item: -(item[1].quarantined + item[1].missing_required + item[1].flagged))
+    ranked = sorted(
+        figures.items(), key=lambda item: -(item[1].quarantined + item[1].missing_required + item[1].flagged)
+    )
     return [
         f"{name}: {one.quarantined:,} of {one.collected:,} quarantined, {one.missing_required:,} incomplete, "
         f"{one.flagged:,} out of range"
@@ -41,7 +45,8 @@ def offending_sources(figures: Mapping[str, DayFigures]) -> list[str]:
 def _groups(session: Session, what: str, where: str) -> list[str]:
     rows = session.query(
         f"select source, {what} as what, count(*) as count_records, min(source_object) as first_object "
-        f"from {_PARSED} as parsed where {where} group by source, {what} order by count_records desc, source, what limit ?",
+        f"from {_PARSED} as parsed where {where} group by source, {what} "
+        "order by count_records desc, source, what limit ?",
         (_MOST,),
     )
     return [
@@ -56,7 +61,8 @@ def _rejected(session: Session) -> list[str]:
 
 def _incomplete(session: Session) -> list[str]:
     missing = " || ".join(
-        f"case when {field} is null then ' {field}' else '' end" for field in ("user_id", "event_type", "occurred_at", "amount")
+        f"case when {field} is null then ' {field}' else '' end"
+        for field in ("user_id", "event_type", "occurred_at", "amount")
     )
     return _groups(session, f"'without' || {missing}", "failure_reasons is null and not is_complete")
 
@@ -65,8 +71,8 @@ def _out_of_range(session: Session) -> list[str]:
     return _groups(
         session,
         "'amount out of range for ' || coalesce(event_type, 'no type')",
-        "failure_reasons is null and is_out_of_range and not exists (select 1 from intermediate.int_corrected_amounts as corrected "
-        "where corrected.record_id = parsed.record_id)",
+        "failure_reasons is null and is_out_of_range and not exists ("
+        "select 1 from intermediate.int_corrected_amounts as corrected where corrected.record_id = parsed.record_id)",
     )
 
 

@@ -74,6 +74,8 @@ class PhaseClock:
         """How many more tries fit into what is left of the phase, after so many.
 
         Args:
+            phase: The phase.
+            tries: How many there have been.
             attempt_s: What one try is expected to take.
         """
         return self._now(phase).retries(phase, attempt_s, PAUSES_S[tries - 1 : MAX_TRIES - 1])

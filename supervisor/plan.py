@@ -95,9 +95,7 @@ def make_plan(
     """
     if not sources:
         raise ValueError("nothing to plan: no source is configured")
-    planned = tuple(
-        _plan_source(goal, name, kind, volumes.get(name, ())) for name, kind in sources.items()
-    )
+    planned = tuple(_plan_source(goal, name, kind, volumes.get(name, ())) for name, kind in sources.items())
     known = [source.records for source in planned if source.records is not None]
     strategy = choose_strategy(sum(known) if len(known) == len(planned) else None)
     limits = goal.limits
@@ -149,10 +147,7 @@ def _warnings(goal: Goal, sources: Sequence[SourcePlan]) -> list[str]:
         found.append(f"the goal names no deadline: {DEFAULT_DEADLINE_S // 60} minutes are planned")
     if limits.sources is not None and limits.sources != len(sources):
         names = ", ".join(source.name for source in sources)
-        found.append(
-            f"the goal expects {count(limits.sources)} sources, {count(len(sources))} are "
-            f"configured: {names}"
-        )
+        found.append(f"the goal expects {count(limits.sources)} sources, {count(len(sources))} are configured: {names}")
     for source in sources:
         if limits.scale and source.records is not None and source.records > limits.scale[1]:
             found.append(
@@ -170,9 +165,7 @@ def _from_goal(goal: Goal, stage: Stage) -> tuple[Indicator, ...]:
     )
 
 
-def _phases(
-    goal: Goal, sources: Sequence[SourcePlan], budgets: Mapping[str, float]
-) -> tuple[Phase, ...]:
+def _phases(goal: Goal, sources: Sequence[SourcePlan], budgets: Mapping[str, float]) -> tuple[Phase, ...]:
     # a goal that wants every source turns a partial day into one that is not published
     needs_all = any(goal.criteria_for(metric) for metric in ("sources_failed", "sources_loaded"))
     going_on = (

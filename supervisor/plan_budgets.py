@@ -129,9 +129,7 @@ class PhaseBudgets:
             return at_most
         return min(at_most, math.floor(self.remaining(phase) / iteration_s))
 
-    def dropped(
-        self, phase: str, required_s: float, optional_s: Mapping[str, float]
-    ) -> tuple[str, ...]:
+    def dropped(self, phase: str, required_s: float, optional_s: Mapping[str, float]) -> tuple[str, ...]:
         """Return the optional work that must be left out so that the rest still fits.
 
         Args:
@@ -147,9 +145,7 @@ class PhaseBudgets:
             ValueError: A name is no optional work, as the checks are not.
         """
         if wrong := sorted(set(optional_s) - set(OPTIONAL_WORK)):
-            raise ValueError(
-                f"{', '.join(wrong)} can't be dropped; only {', '.join(OPTIONAL_WORK)} can"
-            )
+            raise ValueError(f"{', '.join(wrong)} can't be dropped; only {', '.join(OPTIONAL_WORK)} can")
         room = self.remaining(phase) - required_s
         left_out: list[str] = []
         for name in OPTIONAL_WORK:

@@ -59,9 +59,7 @@ class EngineSettings:
 
     def duckdb(self) -> dict[str, str | bool | int | float | list[str]]:
         """Return the settings under DuckDB's own names, as `duckdb.connect(config=...)` wants."""
-        settings: dict[str, str | bool | int | float | list[str]] = {
-            "preserve_insertion_order": False
-        }
+        settings: dict[str, str | bool | int | float | list[str]] = {"preserve_insertion_order": False}
         if self.memory_limit_bytes is not None:
             settings["memory_limit"] = f"{self.memory_limit_bytes // 10**6}MB"
         if self.threads is not None:

@@ -12,9 +12,7 @@ WIDTH = 80
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
-    return textwrap.wrap(
-        plain_text(text), WIDTH, initial_indent=first, subsequent_indent=rest or " " * len(first)
-    )
+    return textwrap.wrap(plain_text(text), WIDTH, initial_indent=first, subsequent_indent=rest or " " * len(first))
 
 
 def _bullets(texts: Iterable[str]) -> list[str]:
@@ -36,10 +34,7 @@ def _size(number: int) -> str:
 def _source(source: SourcePlan) -> str:
     known = "unknown" if source.records is None else count(source.records)
     kind = "" if source.kind == source.name else f" ({source.kind})"
-    return (
-        f"{source.name}{kind}: {known} records ({source.basis}), "
-        f"{source.strategy.title}: {source.strategy.meaning}"
-    )
+    return f"{source.name}{kind}: {known} records ({source.basis}), {source.strategy.title}: {source.strategy.meaning}"
 
 
 def _resources(plan: Plan) -> list[str]:

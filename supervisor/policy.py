@@ -73,14 +73,16 @@ class Decision:
 def decide(findings: Sequence[Finding], history: Sequence[Step], allowance: Allowance) -> Decision:
     """Choose the next allowed action, or escalation.
 
-    Findings come most severe first. A tier that gained nothing in `history`, or that was rolled back, is not tried again.
+    Findings come most severe first. A tier that gained nothing in `history`, or was rolled back, is not tried again.
     """
     errors = [finding for finding in findings if finding.kind == "error"]
     if errors:
         return _decide_errors(errors, allowance)
     correctable = [finding for finding in findings if finding.kind == "correctable" and finding.rows > 0]
     # a failed test with a remedy holds the day back as any failed test does, once its remedy is used up
-    unmet = [finding for finding in findings if finding.kind == "unmet" or (finding in correctable and finding.blocking)]
+    unmet = [
+        finding for finding in findings if finding.kind == "unmet" or (finding in correctable and finding.blocking)
+    ]
     useless = {step.tier for step in history if step.gained <= 0}
     open_ones = [finding for finding in correctable if finding.tier is not None and finding.tier not in useless]
     hopeless = [finding for finding in unmet if not _may_be_cured(finding, open_ones)]
@@ -110,7 +112,9 @@ def decide(findings: Sequence[Finding], history: Sequence[Step], allowance: Allo
             return _decision("escalate", unmet, refused)
         return Decision("publish", _evidence(correctable), f"the goal is met; left uncorrected because {refused}")
     if correctable:
-        return Decision("publish", _evidence(correctable), "the goal is met; the rules for what is left gained nothing more")
+        return Decision(
+            "publish", _evidence(correctable), "the goal is met; the rules for what is left gained nothing more"
+        )
     return Decision("publish", "every test of the goal passed", "the goal is met")
 
 
@@ -126,7 +130,9 @@ def _decide_errors(errors: Sequence[Finding], allowance: Allowance) -> Decision:
     if deterministic:
         return _decision("escalate", deterministic, "the failure is deterministic: another try would fail again")
     if allowance.retries <= 0 or allowance.seconds <= allowance.iteration_seconds:
-        return _decision("escalate", errors, f"no further try is left, or {allowance.seconds:.0f} s are too few for one")
+        return _decision(
+            "escalate", errors, f"no further try is left, or {allowance.seconds:.0f} s are too few for one"
+        )
     return Decision(
         "retry",
         _evidence(errors),

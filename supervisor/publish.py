@@ -64,7 +64,9 @@ def _replace_day(session: Session, table: str, day: date) -> int:
         (view,),
     )
     if not rows:
-        raise PublishError(f"the view intermediate.{view} is not there: the day has not been built. Run the same command again")
+        raise PublishError(
+            f"the view intermediate.{view} is not there: the day has not been built. Run the same command again"
+        )
     columns = ", ".join(f'"{row["column_name"]}"' for row in rows)
     # a literal date, so that an engine with partitions or zone maps touches this day only
     session.execute(f"delete from {schema}.{name} where load_date = date '{day.isoformat()}'")

@@ -76,9 +76,7 @@ class _Reader:
                 key = (row["source"], reason)
                 counts[key][row["reasons"]] = row["group_size"]
                 if len(examples[key]) < _EXAMPLES:
-                    examples[key].append(
-                        Example(row["source_object"], row["source_row"], row["payload"] or "")
-                    )
+                    examples[key].append(Example(row["source_object"], row["source_row"], row["payload"] or ""))
         ranked = sorted(counts, key=lambda key: (-sum(counts[key].values()), key))
         return [Rejection(*key, sum(counts[key].values()), tuple(examples[key])) for key in ranked]
 
@@ -87,7 +85,8 @@ class _Reader:
             "select rule_id, field, event_id, value_before, value_after, group_size from ("
             "select *, count(*) over (partition by rule_id, field) as group_size, "
             "row_number() over (partition by rule_id, field order by source, source_object, source_row) as place "
-            f"from {self.place('quality.corrections')} where load_date = ?) as ranked where place <= ? order by group_size desc, rule_id, place",
+            f"from {self.place('quality.corrections')} where load_date = ?) as ranked where place <= ? order by "
+            "group_size desc, rule_id, place",
             (self.day, _EXAMPLES),
         )
         groups: dict[tuple[str, str, int], list[CorrectionExample]] = defaultdict(list)
@@ -110,7 +109,8 @@ class _Reader:
         examples: dict[str, list[AnomalyExample]] = defaultdict(list)
         for row in self.session.query(
             "select * from (select event_type, event_id, source, amount, row_number() over (partition by event_type "
-            f"order by abs(amount) desc, event_id) as place from {self.place('analytics.events')} where load_date = ? and is_anomaly) as ranked "
+            f"order by abs(amount) desc, event_id) as place from {self.place('analytics.events')} where load_date "
+            "= ? and is_anomaly) as ranked "
             "where place <= ? order by event_type, place",
             (self.day, _EXAMPLES),
         ):
@@ -119,9 +119,7 @@ class _Reader:
                 statistics[row["event_type"]]["stddev"],
             )
             distance = (float(row["amount"]) - mean) / stddev if stddev else None
-            examples[row["event_type"]].append(
-                AnomalyExample(row["event_id"], row["source"], row["amount"], distance)
-            )
+            examples[row["event_type"]].append(AnomalyExample(row["event_id"], row["source"], row["amount"], distance))
         found = [(name, one) for name, one in statistics.items() if one["outliers"]]
         return [
             AnomalyGroup(name, int(one["outliers"]), one["mean"], one["stddev"], tuple(examples[name]))

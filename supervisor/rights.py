@@ -67,30 +67,53 @@ def _of_server(session: Session) -> Iterator[MissingRight]:
     )
     if row["version"] < LEAST_VERSION:
         found = f"PostgreSQL {row['version']}"
-        yield MissingRight("the server", f"PostgreSQL {LEAST_VERSION}", f"it is {found}; values are cast safely from 16 on", "upgrade it")
+        yield MissingRight(
+            "the server",
+            f"PostgreSQL {LEAST_VERSION}",
+            f"it is {found}; values are cast safely from 16 on",
+            "upgrade it",
+        )
     if row["encoding"] != "UTF8":
         remedy = f"create database {row['name']}_utf8 encoding 'UTF8' template template0"
-        yield MissingRight("the database", "encoding UTF8", f"it is {row['encoding']}; feeds send any character", remedy)
+        yield MissingRight(
+            "the database", "encoding UTF8", f"it is {row['encoding']}; feeds send any character", remedy
+        )
 
 
 def _of_transformer(session: Session, sources: Sequence[str]) -> Iterator[MissingRight]:
     role, database, schemas = _facts(session)
     yield from _creating(session, role, database, schemas, BUILT, "to build and publish")
     if not session.query("select 1 as found where has_database_privilege(current_database(), 'TEMPORARY')"):
-        yield MissingRight(role, f"TEMPORARY on database {database}", "dbt compares there", f"grant temporary on database {database} to {role}")
+        yield MissingRight(
+            role,
+            f"TEMPORARY on database {database}",
+            "dbt compares there",
+            f"grant temporary on database {database} to {role}",
+        )
     for row in _relations(session, BUILT):
         if not row["is_owned"]:
             yield MissingRight(
-                role, f"ownership of {row['name']}", "only its owner may replace or extend it", f"alter table {row['name']} owner to {role}"
+                role,
+                f"ownership of {row['name']}",
+                "only its owner may replace or extend it",
+                f"alter table {row['name']} owner to {role}",
             )
     raw = [f"raw_{source}" for source in sources if f"raw_{source}" in schemas]
     for schema in raw:
         if not _may(session, schema, "USAGE"):
-            yield MissingRight(role, f"USAGE on schema {schema}", "to read raw records", f"grant usage on schema {schema} to {role}")
+            yield MissingRight(
+                role, f"USAGE on schema {schema}", "to read raw records", f"grant usage on schema {schema} to {role}"
+            )
     for row in _relations(session, raw):
-        for right, purpose in (("SELECT", "to read raw records"), ("DELETE", "to remove replaced ones"), ("UPDATE", "to keep references")):
+        for right, purpose in (
+            ("SELECT", "to read raw records"),
+            ("DELETE", "to remove replaced ones"),
+            ("UPDATE", "to keep references"),
+        ):
             if not row[f"may_{right.lower()}"] and not row["table_name"].startswith("_dlt"):
-                yield MissingRight(role, f"{right} on {row['name']}", purpose, f"grant {right.lower()} on {row['name']} to {role}")
+                yield MissingRight(
+                    role, f"{right} on {row['name']}", purpose, f"grant {right.lower()} on {row['name']} to {role}"
+                )
 
 
 def _of_loader(session: Session, sources: Sequence[str]) -> Iterator[MissingRight]:
@@ -99,7 +122,9 @@ def _of_loader(session: Session, sources: Sequence[str]) -> Iterator[MissingRigh
     yield from _creating(session, role, database, schemas, names, "to load raw records")
     for row in _relations(session, [name for name in names if name in schemas]):
         if not row["is_owned"]:
-            yield MissingRight(role, f"ownership of {row['name']}", "to add a new column", f"alter table {row['name']} owner to {role}")
+            yield MissingRight(
+                role, f"ownership of {row['name']}", "to add a new column", f"alter table {row['name']} owner to {role}"
+            )
 
 
 def _facts(session: Session) -> tuple[str, str, set[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from loaders.errors import ConfigurationError
@@ -22,7 +21,7 @@ from supervisor.history import read_volumes
 from supervisor.journal import Journal
 from supervisor.ledger import DayState, LoadOutcome, commit_loads, has_loads, is_recorded, migrate
 from supervisor.loop import BuildLoop
-from supervisor.patience import insist
+from supervisor.patience import insist, is_warehouse_error
 from supervisor.phase_clock import PhaseClock
 from supervisor.plan import DEFAULT_DEADLINE_S, HISTORY_DAYS
 from supervisor.publish import publish_day
@@ -92,12 +91,16 @@ class DayRun:
 
     def _volumes(self) -> dict[str, list[int]]:
         """Records of the last days by source, as far as the warehouse knows them: only an estimate hangs on it."""
-        with suppress(WarehouseError):
-            if self.warehouse.exists():
-                with self.warehouse.session() as session:
-                    volumes = read_volumes(session, self.settings.date, HISTORY_DAYS)
-                    return {name: volumes[name] for name in self.settings.sources if name in volumes}
-        return {}
+        try:
+            if not self.warehouse.exists():
+                return {}
+            with self.warehouse.session() as session:
+                volumes = read_volumes(session, self.settings.date, HISTORY_DAYS)
+        except Exception as error:
+            if not is_warehouse_error(error):
+                raise
+            return {}
+        return {name: volumes[name] for name in self.settings.sources if name in volumes}
 
     def give_up(self, error: WarehouseError) -> dict[str, Any]:
         """End a run that could not begin because the warehouse can't be used; returns the summary."""
@@ -184,7 +187,9 @@ class DayRun:
             "collect",
             reasons,
             f"{what}: there is nothing new to publish",
-            f"no source has data for {self.settings.date}: check the date" if no_data else narrate.repair(self.settings, fresh),
+            f"no source has data for {self.settings.date}: check the date"
+            if no_data
+            else narrate.repair(self.settings, fresh),
             list(fresh),
         )
 
@@ -211,7 +216,10 @@ class DayRun:
         narrate.publish_started(self.console, self.warehouse.description, self.state.figures)
         tables = published_tables(self.state.nodes)
         figures = self.state.figures
-        expected = {"analytics.events": sum(one.published for one in figures.values()), "metadata.lineage": len(figures)}
+        expected = {
+            "analytics.events": sum(one.published for one in figures.values()),
+            "metadata.lineage": len(figures),
+        }
 
         def conclude(measured: Mapping[str, int]) -> tuple[Mapping[str, Any], list[dict[str, str]]]:
             self.state.measured.update(measured)
@@ -238,7 +246,9 @@ class DayRun:
         self._end.report(status)
         if not dropped:
             self._archive(to_collect)
-        whole = self.state.report is not None and (dropped or self.state.archived is not None or not self.settings.archive)
+        whole = self.state.report is not None and (
+            dropped or self.state.archived is not None or not self.settings.archive
+        )
         self._finish_phase(
             "publish", "COMPLETED" if whole else "COMPLETED WITH WARNINGS", narrate.publish_lines(self.state.figures)
         )
@@ -262,7 +272,9 @@ class DayRun:
 
         def on_retry(problem: str, wait_s: float) -> None:
             narrate.waiter(self.console)(problem, wait_s)
-            self.journal.record(phase, f"the warehouse: {problem}", f"retry in {wait_s:.0f} s", "the failure is transient")
+            self.journal.record(
+                phase, f"the warehouse: {problem}", f"retry in {wait_s:.0f} s", "the failure is transient"
+            )
 
         insist(work, seconds=self._budget(phase), on_retry=on_retry)
 

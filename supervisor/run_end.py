@@ -11,6 +11,7 @@ from typing import Any
 from supervisor import narrate
 from supervisor.alerts import Alerts
 from supervisor.archive import ArchiveError, archive_day
+from supervisor.artifacts import ArtifactError
 from supervisor.console import Console
 from supervisor.escalation import EscalationError
 from supervisor.ledger import correct_run, is_recorded, migrate, record_run, record_scores
@@ -21,7 +22,7 @@ from supervisor.report_reader import read_report_data
 from supervisor.run_state import RunState, write_json
 from supervisor.secrecy import redact
 from supervisor.stopping import StopRequested
-from supervisor.warehouse import Session, Warehouse, WarehouseError
+from supervisor.warehouse import Warehouse, WarehouseError
 
 # what archiving is expected to take: a start, and so many bytes a second into a folder or a bucket
 _ARCHIVE_START_S, _FOLDER_BYTES_S, _BUCKET_BYTES_S = 0.2, 100e6, 10e6
@@ -46,7 +47,7 @@ class RunEnd:
     # ---------------------------------------------------------------- published
 
     def drop_optional_work(self, sources: Sequence[str]) -> bool:
-        """Decide before the publish whether there is time to archive; returns whether it is dropped, as a recorded decision."""
+        """Decide before the publish whether there is time to archive, and record it; returns whether it is dropped."""
         settings = self._state.settings
         if not settings.archive or not sources:
             return False
@@ -59,10 +60,15 @@ class RunEnd:
         if not self._clock.dropped("publish", publish_s, {"archive": archive_s}):
             return False
         observed = (
-            f"{self._clock.remaining('publish'):.1f} s are left for publishing; it is expected to take {publish_s:.1f} s, the "
-            f"archive {archive_s:.1f} s"
+            f"{self._clock.remaining('publish'):.1f} s are left for publishing; it is expected to take "
+            f"{publish_s:.1f} s, the archive {archive_s:.1f} s"
         )
-        self._journal.record("publish", observed, "drop the archive", "the raw files stay in the run's folder, the next run archives them")
+        self._journal.record(
+            "publish",
+            observed,
+            "drop the archive",
+            "the raw files stay in the run's folder, the next run archives them",
+        )
         self._console.step(("archive",), f"No time for the archive: {observed}", "warning")
         return True
 
@@ -129,7 +135,9 @@ class RunEnd:
         thread.join(max(1.0, self._clock.remaining("publish")))
         if problems:
             observed = f"the archive was not written: {problems[0]}"
-            self._journal.record("publish", observed, "go on without the archive", "the raw files stay in the run's folder")
+            self._journal.record(
+                "publish", observed, "go on without the archive", "the raw files stay in the run's folder"
+            )
             self._console.step(("archive",), observed, "warning")
             return
         self._state.archived = f"{settings.archive}/{settings.date:%Y/%m/%d}/"
@@ -146,11 +154,7 @@ class RunEnd:
         """
         state, running = self._state, self._clock.running
         if not isinstance(error, EscalationError):
-            reason = "the warehouse can't be used" if isinstance(error, WarehouseError) else "dbt's results can't be read"
-            error = EscalationError(
-                running or "collect", " ".join(str(error).split()), reason,
-                "bring the warehouse back, then run the same command", [type(error).__name__],
-            )  # fmt: skip
+            error = _as_escalation(error, running or "collect")
         self._journal.record(error.phase, error.observed, "escalate", error.reason)
         unmet = state.unmet(gates=True)
         state.escalation = {
@@ -174,23 +178,34 @@ class RunEnd:
     def _record(self, metrics: Sequence[str], subjects: Sequence[str]) -> None:
         state = self._state
         assert state.escalation is not None
-        escalation = state.escalation
+        if state.figures:
+            state.escalation["offenders"] = self._offenders(metrics, subjects)
 
         def work() -> None:
             with self._warehouse.transaction() as session:
                 migrate(session)
-                if state.figures:
-                    escalation["offenders"] = worst_offenders(session, metrics, state.figures, subjects)
-                    record_scores(session, state.run_id)
-                self._record_run(session, "ESCALATED")
+                # a commit whose connection broke may have been done all the same
+                if not is_recorded(session, state.run_id):
+                    if state.figures:
+                        record_scores(session, state.run_id)
+                    record_run(session, state.summary("ESCALATED"), self._journal.entries)
 
         try:
             insist(work, seconds=_RECORD_S, on_retry=narrate.waiter(self._console))
         except WarehouseError as problem:
             self._journal.record(
-                escalation["phase"], f"the warehouse can't be written to: {problem}", "go on without the ledger",
+                state.escalation["phase"], f"the warehouse can't be written to: {problem}", "go on without the ledger",
                 f"the run is told of in {self._run_dir} only",
             )  # fmt: skip
+
+    def _offenders(self, metrics: Sequence[str], subjects: Sequence[str]) -> list[str]:
+        try:
+            with self._warehouse.session() as session:
+                return worst_offenders(session, metrics, self._state.figures, subjects)
+        except Exception as error:
+            if not is_warehouse_error(error):
+                raise
+            return offending_sources(self._state.figures)
 
     def failed(self, error: Exception, trace: str) -> str:
         """Record an error that nobody foresaw; returns the run's status."""
@@ -253,9 +268,14 @@ class RunEnd:
         except WarehouseError as problem:
             self._console.message(f"the ledger can't be corrected: {problem}", error=True)
 
-    def _record_run(self, session: Session, status: str) -> None:
-        record_run(session, self._state.summary(status), self._journal.entries)
-
 
 def _missed(state: RunState) -> str:
     return "; ".join(narrate.criterion(one) for one in state.unmet(gates=False))
+
+
+def _as_escalation(error: Exception, phase: str) -> EscalationError:
+    reason, advice = "the warehouse can't be used", "bring the warehouse back"
+    if isinstance(error, ArtifactError):
+        reason, advice = "dbt's results can't be read", "install the dbt release that requirements.lock names"
+    observed = " ".join(str(error).split())
+    return EscalationError(phase, observed, reason, f"{advice}, then run the same command", [type(error).__name__])

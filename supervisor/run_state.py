@@ -76,7 +76,7 @@ class RunState:
         return [one for one in self.criteria() if one.met is False and one.criterion.gate == gates]
 
     def code_of(self, status: str) -> int:
-        """The exit code: what is published with a criterion of the goal missed, such as the deadline, is partial too."""
+        """The exit code: what is published with a criterion missed, such as the deadline, is partial too."""
         if self.exit_code is not None:
             return self.exit_code
         missed = status == "SUCCESS" and any(one.met is False for one in self.criteria())

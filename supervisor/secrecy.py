@@ -1,4 +1,4 @@
-"""What must never be said: the secrets that this process knows of, registered so that every text can be cleared of them."""
+"""What must never be said: the secrets that this process knows of, so that every text can be cleared of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from loaders.redact import redact, register_secrets
 __all__ = ["read_secrets", "redact", "register_known_secrets"]
 
 _SECRET = re.compile(r"(?i)(password|passwd|secret|token|api_?key|access_key|credential|private_key|auth|alerts)")
-_PLAIN = re.compile(r"(?i)(host|port|database|db|username|user|drivername|region_name|endpoint_url|bucket_url|type|query)$")
+_PLAIN = re.compile(
+    r"(?i)(host|port|database|db|username|user|drivername|region_name|endpoint_url|bucket_url|type|query)$"
+)
 # words that are set as a password where there is none; hiding them would only deface texts
 _PUBLIC = ("password", "postgres", "goalkeeper", "warehouse", "true", "false", "test")
 

@@ -30,7 +30,8 @@ class StopRequested(BaseException):
 def stop_signals() -> Iterator[None]:
     """Turn the first SIGINT or SIGTERM within the block into `StopRequested`; a second one ends the process at once.
 
-    Its children end with it: they watch their parent. Outside the main thread, where no handler can be set, nothing changes.
+    Its children end with it: they watch their parent. Outside the main thread, where no handler can be set, nothing
+    changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

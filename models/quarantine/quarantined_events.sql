@@ -10,15 +10,19 @@ received as (
     {% for model in var('event_models') %}
     select
         '{{ source_of(model) }}' as source,
-        source_object,
-        source_row,
-        payload
-    from {{ ref(model) }}
-    where (source_object, source_row) in (
-        select failed.source_object, failed.source_row
-        from failed
-        where failed.source = '{{ source_of(model) }}'
-    )
+        staged.source_object,
+        staged.source_row,
+        staged.payload
+    from {{ ref(model) }} as staged
+    where
+        exists (
+            select 1
+            from failed
+            where
+                failed.source = '{{ source_of(model) }}'
+                and failed.source_object = staged.source_object
+                and failed.source_row = staged.source_row
+        )
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from end_to_end.helpers import Run, load_day
 
 
@@ -21,7 +20,7 @@ def partial(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return load_day(tmp_path_factory.mktemp("partial"), faults="api=down")
 
 
-@pytest.fixture()
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """An empty working directory."""
     return tmp_path

@@ -21,7 +21,9 @@ ALL = "\n".join(TEXT.values())
 EXAMPLE = re.compile(r"python orchestrate\.py[^\n`|#;]*")
 
 
-def commands(command: click.Command = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def commands(
+    command: click.Command = main, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, command
     if isinstance(command, click.Group):
         for name, child in command.commands.items():
@@ -40,13 +42,17 @@ def test_every_command_is_in_the_docs(path: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    sorted({name for _, command in commands() for p in command.params if isinstance(p, click.Option) for name in p.opts}),
+    sorted(
+        {name for _, command in commands() for p in command.params if isinstance(p, click.Option) for name in p.opts}
+    ),
 )
 def test_every_option_is_in_the_docs(option: str) -> None:
     assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", ALL), f"{option} is nowhere in README.md or docs/"
 
 
-@pytest.mark.parametrize("command", [command for _, command in commands()], ids=[" ".join(path) or "main" for path, _ in commands()])
+@pytest.mark.parametrize(
+    "command", [command for _, command in commands()], ids=[" ".join(path) or "main" for path, _ in commands()]
+)
 def test_every_option_has_help(command: click.Command) -> None:
     assert command.help
     for parameter in command.params:
@@ -75,7 +81,12 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_every_key_of_the_summary_is_documented_and_no_other(golden: Run) -> None:
     page = TEXT[PROJECT / "docs" / "summary.md"].split("## Tables")[0]
-    documented = {key for line in page.splitlines() if line.startswith("| `") for key in re.findall(r"`(\w+)`", line.split("|")[1])}
+    documented = {
+        key
+        for line in page.splitlines()
+        if line.startswith("| `")
+        for key in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
     assert documented == set(golden.summary)
 
 

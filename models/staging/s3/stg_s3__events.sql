@@ -15,7 +15,7 @@ renamed as (
         source_object,
         source_row,
         reject_reason as record_error,
-        case when payload is null then {{ record_payload(fields) }} else payload end as payload,
+        coalesce(payload, {{ record_payload(fields) }}) as payload,
         {{ event_texts({'occurred_at': 'event_time'}) }}
     from raw_events
     {{ computed_once() }}

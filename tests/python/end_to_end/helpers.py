@@ -36,7 +36,9 @@ class Run:
 
 def orchestrate(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 180) -> Run:
     """Run `python orchestrate.py` in a folder, as from a terminal that is none."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SANDBOX_", "SOURCES__", "DUCKDB_", "GOALKEEPER_"))}
+    clean = {
+        k: v for k, v in os.environ.items() if not k.startswith(("SANDBOX_", "SOURCES__", "DUCKDB_", "GOALKEEPER_"))
+    }
     done = subprocess.run(
         [sys.executable, str(PROJECT / "orchestrate.py"), *arguments],
         cwd=folder,

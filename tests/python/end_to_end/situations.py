@@ -1,4 +1,4 @@
-"""The table of situations: what is seen, what is decided, what comes out; and how one of them is made to happen for real."""
+"""Situations: what is seen, what is decided, what comes out; and how one of them is made to happen for real."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Situation:
     """One row of the table.
 
     Attributes:
-        decided: (phase, beginning of the decision) of every decision, in order; None where time makes their number differ.
+        decided: (phase, beginning of the decision) of every decision, in order; None where time decides their number.
         faults: As in SANDBOX_FAULTS.
         missing: Sources that are not there, for the oracle.
         lost_files: Numbers of the S3 objects that can't be read, for the oracle.
@@ -200,7 +200,9 @@ def within(seconds: int) -> Callable[[str], str]:
 
 def goal_of_the_docs(number: int) -> Callable[[str], str]:
     """One of the goals that docs/goal.md shows besides the origin's: 0 is the strict one, 1 the lenient one."""
-    blocks = re.findall(r"```markdown\n(## Success Criteria.*?)```", (PROJECT / "docs" / "goal.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```markdown\n(## Success Criteria.*?)```", (PROJECT / "docs" / "goal.md").read_text(), re.DOTALL
+    )
     return lambda text: blocks[number]
 
 

@@ -9,14 +9,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from supervisor_alerts import CANARY, Receiver
-
 from end_to_end.helpers import GOLDEN_DAY, Run, orchestrate
+from supervisor_alerts import CANARY, Receiver
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Run], Receiver, Path]]:
-    """A day that is partial, is tried again in vain, and is then repaired; beside the channel that works, another one is dead."""
+    """A day that is partial, is tried in vain, and is repaired; beside a channel that works, another one is dead."""
     folder = tmp_path_factory.mktemp("alerting")
     with closing(socket.socket()) as unused, closing(Receiver()) as receiver:
         unused.bind(("127.0.0.1", 0))
@@ -24,7 +23,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Run], 
         runs = [
             orchestrate(
                 folder, "--date", GOLDEN_DAY, "--json",
-                env={"SANDBOX_SCALE": "0.01", "SANDBOX_FAULTS": faults, "GOALKEEPER_ALERTS": f"{dead},{receiver.address}"},
+                env={
+                    "SANDBOX_SCALE": "0.01",
+                    "SANDBOX_FAULTS": faults,
+                    "GOALKEEPER_ALERTS": f"{dead},{receiver.address}",
+                },
             )
             for faults in ("api=down", "api=down", "none")
         ]  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from end_to_end.helpers import load_day, orchestrate
 
 OWN_SOURCE = {"SOURCES__FEED__KIND": "s3", "SOURCES__FEED__BUCKET_URL": "s3://bucket", "SOURCES__FEED__PATH": "x/"}

@@ -34,7 +34,9 @@ def test_2_a_wrong_option_a_wrong_goal_and_wrong_alerts(folder: Path) -> None:
     wrong = orchestrate(folder, "--date", GOLDEN_DAY, "--goal", "wrong.md")
     assert wrong.exit_code == 2
     assert "completness" in wrong.errors
-    alerts = orchestrate(folder, "--date", GOLDEN_DAY, env={"GOALKEEPER_ALERTS": "me@example.com", "SANDBOX_SCALE": "0.01"})
+    alerts = orchestrate(
+        folder, "--date", GOLDEN_DAY, env={"GOALKEEPER_ALERTS": "me@example.com", "SANDBOX_SCALE": "0.01"}
+    )
     assert alerts.exit_code == 2
     assert "GOALKEEPER_ALERTS" in alerts.errors
 

@@ -8,7 +8,6 @@ import re
 
 import duckdb
 import pytest
-
 from end_to_end.helpers import GOLDEN_DAY, Run, events_csv, load_day, rows
 
 BY_SOURCE = {
@@ -58,7 +57,9 @@ def test_each_sources_figures_stand_in_the_tables(golden: Run) -> None:
 def test_the_published_tables_hold_what_the_summary_says(golden: Run) -> None:
     published = rows(golden.folder, "select source, count(*) from analytics.events group by source")
     assert dict(published) == {source: figures[-1] for source, figures in BY_SOURCE.items()}
-    assert rows(golden.folder, "select count(*), count(distinct event_id) from analytics.events") == [(333_100, 333_100)]
+    assert rows(golden.folder, "select count(*), count(distinct event_id) from analytics.events") == [
+        (333_100, 333_100)
+    ]
     assert rows(golden.folder, "select count(*) from quarantine.quarantined_events where status = 'open'") == [(5_100,)]
     assert rows(golden.folder, "select count(*) from analytics.events where not is_in_range") == [(300,)]
     assert rows(golden.folder, "select count(*) from analytics.events where is_anomaly") == [(250,)]
@@ -70,7 +71,9 @@ def test_the_published_tables_hold_what_the_summary_says(golden: Run) -> None:
 
 
 def test_every_quarantined_record_keeps_its_payload_and_its_reasons(golden: Run) -> None:
-    assert rows(golden.folder, "select count(*) from quarantine.quarantined_events where reasons is null or reasons = ''") == [(0,)]
+    assert rows(
+        golden.folder, "select count(*) from quarantine.quarantined_events where reasons is null or reasons = ''"
+    ) == [(0,)]
     # the payload itself may be what is missing
     without = "select distinct reasons from quarantine.quarantined_events where payload is null"
     assert rows(golden.folder, without) == [("payload_not_json",)]
@@ -178,8 +181,12 @@ def test_other_days_have_their_own_figures_and_add_up(folder, day: str) -> None:
 
 def test_the_warehouse_is_one_file_that_others_can_read(golden: Run) -> None:
     with duckdb.connect(str(golden.folder / "warehouse.duckdb"), read_only=True) as connection:
-        types = dict(connection.execute("select column_name, data_type from information_schema.columns "
-                                        "where table_schema = 'analytics' and table_name = 'events'").fetchall())
+        types = dict(
+            connection.execute(
+                "select column_name, data_type from information_schema.columns "
+                "where table_schema = 'analytics' and table_name = 'events'"
+            ).fetchall()
+        )
     assert types["occurred_at"] == "TIMESTAMP WITH TIME ZONE"
     assert types["amount"] == "DECIMAL(18,2)"
     assert GOLDEN_DAY in golden.output

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
 from end_to_end.helpers import GOLDEN_DAY, PROJECT, Run, rows
+
 from supervisor.dbt import Dbt
 from supervisor.goal import load_goal
 from supervisor.loop import REBUILD
@@ -22,7 +21,7 @@ DAY = {
 }
 
 
-@pytest.fixture()
+@pytest.fixture
 def dbt(golden: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dbt]:
     """dbt on a copy of the golden day's warehouse."""
     shutil.copyfile(golden.folder / "warehouse.duckdb", tmp_path / "warehouse.duckdb")
@@ -49,8 +48,11 @@ def test_an_iteration_that_is_repeated_changes_nothing(dbt: Dbt, tmp_path: Path,
     assert [row for row in before["scores"] if 1 in row]
     for number in range(2):
         invocation = dbt.invoke(
-            f"again-{number}", ["build", "--select", "int_corrected_amounts+", *REBUILD.options], variables, timeout_s=120
+            f"again-{number}",
+            ["build", "--select", "int_corrected_amounts+", *REBUILD.options],
+            variables,
+            timeout_s=120,
         )
         assert {result.status for result in invocation.results} <= {"success", "pass", "warn", "no-op"}
         assert day_of(tmp_path) == before
-    assert os.path.exists(tmp_path / "dbt" / "2-again-1" / "run_results.json")
+    assert (tmp_path / "dbt" / "2-again-1" / "run_results.json").exists()

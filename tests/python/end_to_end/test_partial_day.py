@@ -23,7 +23,9 @@ def test_three_tries_with_two_and_four_seconds_between_are_decided_and_said(part
     assert "Attempt 3" in partial.errors
 
 
-def test_the_repair_command_completes_the_day_with_the_rows_of_a_day_that_never_failed(partial: Run, golden: Run) -> None:
+def test_the_repair_command_completes_the_day_with_the_rows_of_a_day_that_never_failed(
+    partial: Run, golden: Run
+) -> None:
     command = partial.summary["repair_command"]
     assert command == "python orchestrate.py --date 2025-11-16 --source-filter api"
     assert command in partial.errors

@@ -1,24 +1,44 @@
-"""What was seen, what was decided, what came out: each situation is brought about for real and run from the command line."""
+"""What was seen, what was decided, what came out: each situation is brought about for real."""
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import signal
-import subprocess
-import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
-import duckdb
-import psutil
 import pytest
-
-from end_to_end.helpers import GOLDEN_DAY, PROJECT, load_day, rows
+from end_to_end.helpers import GOLDEN_DAY, load_day, rows
+from end_to_end.situation_causes import (
+    a_file_is_in_the_way,
+    borrow_the_warehouse,
+    careless_rules,
+    check_with_a_remedy,
+    endless_model,
+    engine_settings,
+    failing_twice,
+    hold_the_warehouse,
+    lenient_within_a_minute,
+    missing_column,
+    misspelt_remedy,
+    stop_dbt,
+)
+from end_to_end.situation_checks import (
+    both,
+    cleansed,
+    engine_got_its_limits,
+    explained,
+    loaded,
+    orphans_are_quarantined,
+    repaired_by,
+    rolled_back,
+    stopped_in_time,
+    told,
+    too_late,
+    unread_files_are_quarantined,
+    used_the_fallback,
+    without_report,
+)
 from end_to_end.situations import (
     CLEANSED,
     SCALE,
@@ -28,7 +48,6 @@ from end_to_end.situations import (
     Situation,
     bring_about,
     decisions_of,
-    edit,
     goal_line,
     goal_of_the_docs,
     journal,
@@ -40,301 +59,6 @@ from end_to_end.situations import (
 RETRIES = (("collect", "retry in 2 s"), ("collect", "retry in 4 s"))
 WITHOUT = ("collect", "go on without it")
 ESCALATED = ("validate", "escalate")
-MODELS = "models/intermediate"
-
-
-# ---------------------------------------------------------------- changes to a copy of the project
-
-
-def careless_rules(folder: Path) -> None:
-    """Two rules of the user's own for amounts that no other rule can correct: tier 2 doubles them, tier 3 can't be computed."""
-    (folder / MODELS / "int_careless_candidates.sql").write_text(
-        textwrap.dedent("""\
-            {{ config(materialized='view') }}
-            select
-                record_id, source, event_id, amount as amount_before,
-                case when record_id % 2 = 0 then 'doubled' else 'broken' end as rule_id,
-                case when record_id % 2 = 0 then 2 else 3 end as tier
-            from {{ ref('int_events_parsed') }}
-            where is_out_of_range and failure_reasons is null
-                and record_id not in (select record_id from {{ ref('int_cleansing_candidates') }})
-            """)
-    )
-    (folder / MODELS / "int_corrected_amounts.sql").write_text(
-        textwrap.dedent("""\
-            {{ config(materialized='view') }}
-            with candidates as (
-                select record_id, source, event_id, rule_id, tier, amount_before, amount_after
-                from {{ ref('int_cleansing_candidates') }}
-                union all
-                select record_id, source, event_id, rule_id, tier, amount_before,
-                    case when tier = 3 then cast(rule_id as numeric(18, 2)) else cast(amount_before * 2 as numeric(18, 2)) end
-                from {{ ref('int_careless_candidates') }}
-            )
-            select * from candidates
-            where {{ is_tier_in_force('tier') }}
-            """)
-    )
-    test = """\
-          - nothing_left_to_correct:
-              name: nothing_left_for_the_careless_rule_{tier}
-              arguments: {{corrected: ref('int_corrected_amounts'), tier: {tier}}}
-              config: {{severity: warn, meta: {{dimension: accuracy, remedy: cleanse, tier: {tier}, rebuild: int_corrected_amounts+}}}}
-    """
-    (folder / MODELS / "_careless.yml").write_text(
-        "version: 2\nmodels:\n  - name: int_careless_candidates\n    data_tests:\n"
-        + "".join(textwrap.indent(textwrap.dedent(test.format(tier=tier)), " " * 6) for tier in (2, 3))
-    )
-
-
-def check_with_a_remedy(tier: int, heals: bool, severity: str) -> Callable[[Path], None]:
-    """A new check, of a new dimension, with a remedy of its own: a model, a test and its meta, and not a line of Python."""
-
-    def change(folder: Path) -> None:
-        condition = "not {{ is_tier_in_force(" + str(tier) + ") }}" if heals else "true"
-        (folder / MODELS / "int_devices_unnamed.sql").write_text(
-            "{{ config(materialized='view') }}\nselect record_id from {{ ref('int_events_parsed') }}\n"
-            f"where device = 'unknown' and failure_reasons is null and {condition}\n"
-        )
-        (folder / "tests/generic/is_empty.sql").write_text("{% test is_empty(model) %}\nselect * from {{ model }}\n{% endtest %}\n")
-        (folder / MODELS / "_devices.yml").write_text(
-            textwrap.dedent(f"""\
-                version: 2
-                models:
-                  - name: int_devices_unnamed
-                    data_tests:
-                      - is_empty:
-                          name: every_device_has_a_name
-                          config:
-                            severity: {severity}
-                            meta: {{dimension: devices, remedy: cleanse, tier: {tier}, rebuild: int_devices_unnamed+}}
-                """)
-        )
-
-    return change
-
-
-def misspelt_remedy(folder: Path) -> None:
-    edit(folder / f"{MODELS}/_intermediate__models.yml", "remedy: cleanse, tier: 2", "remedy: clense, tier: 2")
-
-
-def missing_column(folder: Path) -> None:
-    edit(folder / f"{MODELS}/int_amount_statistics.sql", "from amounts", "from amounts where amuont > 0")
-
-
-def endless_model(folder: Path) -> None:
-    (folder / MODELS / "int_endless.sql").write_text("select sleep_ms(3600000) as slept\n")
-
-
-def failing_twice(folder: Path) -> None:
-    """A model that fails like a rival transaction in its first two tries; what it leaves outside of the warehouse tells the try."""
-    (folder / MODELS / "int_flaky.sql").write_text(
-        textwrap.dedent(f"""\
-            {{% if execute %}}
-                {{% for mark in ['{folder}/first', '{folder}/second'] %}}
-                    {{% if run_query("select count(*) from glob('" ~ mark ~ "')").columns[0].values()[0] == 0 %}}
-                        {{% do run_query("copy (select 1 as one) to '" ~ mark ~ "' (format csv)") %}}
-                        {{{{ exceptions.raise_compiler_error('could not serialize access due to concurrent update') }}}}
-                    {{% endif %}}
-                {{% endfor %}}
-            {{% endif %}}
-            select 1 as one
-            """)
-    )
-    (folder / MODELS / "int_on_flaky.sql").write_text("select * from {{ ref('int_flaky') }}\n")
-
-
-# ---------------------------------------------------------------- what happens meanwhile
-
-
-def when_it_says(folder: Path, words: str, process: subprocess.Popen[str]) -> None:
-    """Wait until the run's log holds some words."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
-        if any(words in log.read_text() for log in (folder / "runs").glob("*/run.log")):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"the run never said {words!r}")
-
-
-def stop_dbt(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Freeze dbt as soon as the transformation begins."""
-    when_it_says(folder, "Phase 2", process)
-    (worker,) = [one for one in psutil.Process(process.pid).children() if "supervisor.dbt_worker" in one.cmdline()]
-    os.kill(worker.pid, signal.SIGSTOP)
-
-
-def borrow_the_warehouse(folder: Path, process: subprocess.Popen[str]) -> None:
-    """This process opens the file in a moment when the run has not, and keeps it until the run has noticed."""
-    when_it_says(folder, "Phase 1: COMPLETED", process)
-    while True:
-        with suppress(duckdb.Error), closing(duckdb.connect(str(folder / "warehouse.duckdb"))):
-            when_it_says(folder, "retry", process)
-            return
-        assert process.poll() is None
-
-
-def hold_the_warehouse(folder: Path, process: subprocess.Popen[str]) -> None:
-    """This process has the file open before the run has begun to read it, until its end."""
-    with closing(duckdb.connect(str(folder / "warehouse.duckdb"))):
-        process.wait(timeout=90)
-
-
-def hold_the_lock(folder: Path, process: subprocess.Popen[str]) -> None:
-    with (folder / "warehouse.duckdb.lock").open("a+") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        process.wait(timeout=90)
-
-
-# ---------------------------------------------------------------- what else must hold
-
-
-def loaded(*sources: str) -> Callable[[Outcome], None]:
-    def check(outcome: Outcome) -> None:
-        found = outcome.run.summary["sources"]
-        assert {name for name, source in found.items() if source["status"] == "loaded"} == set(sources)
-        assert all(source["reason"] for source in found.values() if source["status"] != "loaded")
-
-    return check
-
-
-def repaired_by(command: str) -> Callable[[Outcome], None]:
-    return lambda outcome: _assert_equal(outcome.run.summary["repair_command"], command)
-
-
-def _assert_equal(left: object, right: object) -> None:
-    assert left == right
-
-
-def used_the_fallback(outcome: Outcome) -> None:
-    assert outcome.run.summary["sources"]["api"]["fallback"] is True
-
-
-def unread_files_are_quarantined(outcome: Outcome) -> None:
-    found = rows(outcome.folder, "select count(*) from quarantine.quarantined_events where reasons like 'unreadable%'")
-    assert found == [(2,)] or rows(
-        outcome.folder, "select count(*) from quarantine.quarantined_events where source_row = 0"
-    ) == [(2,)]
-
-
-def orphans_are_quarantined(outcome: Outcome) -> None:
-    sql = "select count(*) from quarantine.quarantined_events where ',' || reasons || ',' like '%,orphan_user,%'"
-    assert rows(outcome.folder, sql)[0][0] >= 10
-    assert outcome.run.summary["consistency"] == 1
-
-
-def scores(outcome: Outcome, table: str = "quality.quality_scores") -> dict[int, int]:
-    """Records out of range by iteration."""
-    found = rows(
-        outcome.folder,
-        f"select iteration, sum(failed) from {table} where dimension = 'accuracy' and run_id = '{outcome.run.summary['run_id']}' "
-        "group by iteration order by iteration",
-    )
-    return {iteration: int(failed) for iteration, failed in found}
-
-
-def cleansed(before: int, after: int) -> Callable[[Outcome], None]:
-    def check(outcome: Outcome) -> None:
-        assert scores(outcome) == {0: before, 1: after}
-        assert rows(outcome.folder, "select count(*) from quality.corrections where field = 'amount'") == [(before - after,)]
-
-    return check
-
-
-def explained(metric: str, offender: str) -> Callable[[Outcome], None]:
-    """An escalation tells the figure, the threshold, the worst offenders and what to do; its scores are kept."""
-
-    def check(outcome: Outcome) -> None:
-        escalation = outcome.run.summary["escalation"]
-        assert escalation["metric"] == metric
-        assert escalation["current"] is not None
-        assert escalation["threshold"] is not None
-        assert metric in escalation["reason"]
-        assert offender in " | ".join(escalation["offenders"])
-        assert "python orchestrate.py --date" in escalation["recommendation"]
-        kept = scores(outcome, table="metadata.unpublished_scores")
-        assert len(kept) == 1 + sum(decision.startswith("cleanse") for _, decision in decisions_of(outcome))
-        page = (outcome.folder / outcome.run.summary["report"]).read_text()
-        assert offender.split(" (")[0].split(",")[-1].strip() in page
-        assert "Worst offenders: " in outcome.run.errors
-
-    return check
-
-
-def told(*words: str) -> Callable[[Outcome], None]:
-    """The decisions say these words."""
-
-    def check(outcome: Outcome) -> None:
-        text = json.dumps(outcome.run.summary["decisions"])
-        assert [word for word in words if word not in text] == []
-
-    return check
-
-
-def rolled_back(outcome: Outcome) -> None:
-    """The careless tier and the broken one were measured, undone and left out."""
-    told("made worse", "amounts_in_range_are_in_range", "broken", "everything is as it was before")(outcome)
-    # 2 took what it doubled for corrected, 4 could not be built
-    assert scores(outcome) == {0: 35, 1: 23, 2: 10, 3: 23, 5: 23}
-    assert {rule for (rule,) in rows(outcome.folder, "select distinct rule_id from quality.corrections where field = 'amount'")} == {
-        "sign_flipped",
-        "minor_unit",
-    }
-
-
-def stopped_in_time(seconds: float) -> Callable[[Outcome], None]:
-    def check(outcome: Outcome) -> None:
-        assert outcome.run.summary["duration_s"] < seconds
-
-    return check
-
-
-def too_late(outcome: Outcome) -> None:
-    (deadline,) = [one for one in outcome.run.summary["criteria"] if one["metric"] == "duration_s"]
-    assert deadline["met"] is False
-    assert deadline["measured"] > deadline["threshold"]
-
-
-def lenient_within_a_minute(text: str) -> str:
-    return goal_of_the_docs(1)(text).replace("within 2 hours", "within 60 seconds")
-
-
-def a_file_is_in_the_way(folder: Path) -> None:
-    (folder / "reports").write_text("not a folder")
-
-
-def without_report(outcome: Outcome) -> None:
-    assert outcome.run.summary["report"] is None
-    assert (outcome.run_dir / "summary.json").exists()
-
-
-def engine_settings(folder: Path) -> None:
-    """A model that says what the engine was given."""
-    (folder / MODELS / "int_engine.sql").write_text(
-        "select current_setting('memory_limit') as memory, current_setting('threads') as threads\n"
-    )
-
-
-def engine_got_its_limits(outcome: Outcome) -> None:
-    # three quarters of 200 MB, since the goal's scale makes this a day that is handed over to the engine
-    assert rows(outcome.folder, "select memory, threads from intermediate.int_engine") == [
-        ("143.0 MiB", min(4, len(os.sched_getaffinity(0))))
-    ]
-    used = outcome.run.summary["peak_memory_mb"]
-    (memory,) = [one for one in outcome.run.summary["criteria"] if one["metric"] == "peak_memory_mb"]
-    assert (memory["threshold"], memory["met"]) == (200, False)
-    assert used > 200
-
-
-def both(*checks: Callable[[Outcome], None]) -> Callable[[Outcome], None]:
-    def check(outcome: Outcome) -> None:
-        for one in checks:
-            one(outcome)
-
-    return check
-
-
-# ---------------------------------------------------------------- the table
 
 COLLECT_LESS = "python orchestrate.py --date 2025-11-16"
 SITUATIONS: dict[str, Situation] = {
@@ -411,7 +135,8 @@ SITUATIONS: dict[str, Situation] = {
     "the deadline is too short for the work": Situation(
         None, 4, "ESCALATED", goal=within(1), after_publishing=True, out=both(loaded(), too_late)),
     "the run needs more memory than the goal allows": Situation(
-        CLEANSED, 3, goal=goal_line("8GB RAM", "200MB RAM"), project=engine_settings, unmet=("peak_memory_mb",), out=engine_got_its_limits),
+        CLEANSED, 3, goal=goal_line("8GB RAM", "200MB RAM"), project=engine_settings, unmet=("peak_memory_mb",),
+        out=engine_got_its_limits),
     "the warehouse is locked for some seconds": Situation(
         None, meanwhile=borrow_the_warehouse, out=told("Could not set lock", "retry")),
     "the warehouse stays locked by another process": Situation(
@@ -437,7 +162,11 @@ def outcomes(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Outcome]]]:
     """The situations that are asked for, brought about a few at a time: a run waits much and computes on one core."""
-    asked = [item.callspec.params["name"] for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())]
+    asked = [
+        item.callspec.params["name"]
+        for item in request.session.items
+        if "outcomes" in getattr(item, "fixturenames", ())
+    ]
     names = list(dict.fromkeys(asked))
     with closing(Sandboxes()) as sandboxes, ThreadPoolExecutor(4) as pool:
         published: Future[Path] | None = None
@@ -489,7 +218,11 @@ def _assert_published(situation: Situation, outcome: Outcome) -> None:
     for name, expected in oracle.items():
         source = summary["sources"][name]
         assert source["collected"] == source["published"] + source["quarantined"] + source["duplicates"]
-        assert (raw[name], events[name], quarantined[name]) == (expected.collected, expected.published, expected.quarantined)
+        assert (raw[name], events[name], quarantined[name]) == (
+            expected.collected,
+            expected.published,
+            expected.quarantined,
+        )
         assert {key: source[key] for key in ("collected", "quarantined", "duplicates", "published")} == {
             "collected": expected.collected,
             "quarantined": expected.quarantined,
@@ -501,7 +234,9 @@ def _assert_published(situation: Situation, outcome: Outcome) -> None:
     corrected = total.corrected if any(decision.startswith("cleanse") for _, decision in decisions_of(outcome)) else 0
     assert (summary["missing_required"], summary["corrected"]) == (total.missing_required, corrected)
     assert set(events) == set(oracle)
-    assert rows(outcome.folder, f"select count(*) from metadata.lineage where run_id = '{summary['run_id']}'") == [(len(oracle),)]
+    assert rows(outcome.folder, f"select count(*) from metadata.lineage where run_id = '{summary['run_id']}'") == [
+        (len(oracle),)
+    ]
 
 
 def _assert_untouched(outcome: Outcome) -> None:
@@ -511,10 +246,13 @@ def _assert_untouched(outcome: Outcome) -> None:
         assert rows(outcome.folder, "select count(distinct load_date) from analytics.events") == [(2,)]
         assert rows(outcome.folder, "select count(distinct run_id) from analytics.events") == [(2,)]
     else:
-        exists = "select count(*) from information_schema.tables where table_schema = 'analytics' and table_name = 'events'"
-        assert rows(outcome.folder, exists) == [(0,)] or rows(outcome.folder, "select count(*) from analytics.events") == [(0,)]
+        exists = (
+            "select count(*) from information_schema.tables where table_schema = 'analytics' and table_name = 'events'"
+        )
+        assert rows(outcome.folder, exists) == [(0,)] or rows(
+            outcome.folder, "select count(*) from analytics.events"
+        ) == [(0,)]
 
 
 def test_the_table_is_as_long_as_promised() -> None:
     assert len(SITUATIONS) >= 25
-    assert PROJECT.exists()

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-
 from end_to_end.helpers import GOLDEN_DAY, PROJECT, Run, events_csv, orchestrate, rows
 from end_to_end.situations import SCALE, clean_environment
+
 from sandbox.process import running_sandbox
 
 SEED = 20251116
@@ -106,7 +106,9 @@ def test_the_same_command_finishes_the_day(name: str, trials: dict[str, Trial]) 
     assert trial.again is not None
     assert trial.again.exit_code == 0, f"seed {SEED}: {trial.again.errors}"
     assert events_csv(trial.folder) == events_csv(trials[""].folder)
-    assert rows(trial.folder, "select source, count(*) from raw_s3.events, (select 's3' as source) group by source") == [("s3", 2_500)]
+    assert rows(
+        trial.folder, "select source, count(*) from raw_s3.events, (select 's3' as source) group by source"
+    ) == [("s3", 2_500)]
     published = rows(trial.folder, "select run_id from metadata.pipeline_runs where status = 'SUCCESS'")
     assert len(published) == 1
     assert (trial.folder / "reports" / f"quality_{published[0][0]}.html").exists()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
 from postgres.helpers import GOLDEN_DAY
+
 from sandbox.process import running_sandbox
 
 

@@ -53,7 +53,12 @@ def dbt(
     paths = ["--profiles-dir", str(PROJECT / "profiles"), "--target", target, "--project-dir", str(folder)]
     written = str((output or folder) / target)
     done = subprocess.run(
-        [*command, *paths, "--target-path", written, "--log-path", written], cwd=folder, env={**clean_env(), **env}, capture_output=True, text=True, check=False
+        [*command, *paths, "--target-path", written, "--log-path", written],
+        cwd=folder,
+        env={**clean_env(), **env},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
     return done

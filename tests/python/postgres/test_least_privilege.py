@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-
 from end_to_end.helpers import Run, orchestrate
 from postgres.helpers import GOLDEN_DAY, PROJECT, connect, query
 from postgres.tls_proxy import make_certificates, proxy
+
 from supervisor.rights import check_rights
 from supervisor.warehouse_postgres import PostgresSettings, PostgresWarehouse
 
@@ -66,7 +66,13 @@ def roles(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         query(owner, script)
         query(owner, "grant goalkeeper_reader to analyst")
         after = _missing(env)
-        yield Roles(env, servers, before, after, orchestrate(folder, "--date", GOLDEN_DAY, "--target", "postgres", "--json", env=env))
+        yield Roles(
+            env,
+            servers,
+            before,
+            after,
+            orchestrate(folder, "--date", GOLDEN_DAY, "--target", "postgres", "--json", env=env),
+        )
     owner.close()
 
 

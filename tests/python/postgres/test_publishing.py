@@ -13,10 +13,10 @@ from typing import Any
 
 import psycopg2
 import pytest
-
 from end_to_end.helpers import Run, orchestrate
 from postgres.helpers import EXPORT, GOLDEN_DAY, PROJECT, connect, dbt, export, query
 from postgres.tls_proxy import proxy
+
 from supervisor.ledger import is_recorded
 from supervisor.lock import LockHeldError
 from supervisor.patience import insist
@@ -42,7 +42,9 @@ WHO = """
 @pytest.fixture(scope="module")
 def published(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The golden day, published."""
-    done = orchestrate(tmp_path_factory.mktemp("run"), "--date", GOLDEN_DAY, "--target", "postgres", "--json", env=servers)
+    done = orchestrate(
+        tmp_path_factory.mktemp("run"), "--date", GOLDEN_DAY, "--target", "postgres", "--json", env=servers
+    )
     assert done.exit_code == 0, done.errors[-3_000:]
     return done
 
@@ -88,7 +90,9 @@ def publish(warehouse: PostgresWarehouse, run_id: str, summary: dict[str, Any], 
 def views_of(connection: Any, run_id: str) -> Iterator[None]:
     """Let the day views say another run's id, as a build by that run would."""
     views = ("events__day", "lineage__day", "corrections__day", "quarantined_events__day", "quality_scores__day")
-    before = {view: query(connection, f"select pg_get_viewdef('intermediate.{view}'::regclass)")[0][0] for view in views}
+    before = {
+        view: query(connection, f"select pg_get_viewdef('intermediate.{view}'::regclass)")[0][0] for view in views
+    }
     first = query(connection, "select run_id from intermediate.lineage__day limit 1")[0][0]
     for view, definition in before.items():
         query(connection, f"create or replace view intermediate.{view} as {definition.replace(first, run_id)}")
@@ -98,18 +102,27 @@ def views_of(connection: Any, run_id: str) -> Iterator[None]:
 
 
 def test_the_day_lies_in_partitions_of_its_own(other: Any, published: Run) -> None:
-    assert query(other, f"select count(*) from day_partitions.analytics_events_2025_11_16")[0][0] == 3_331
-    plan = "\n".join(row[0] for row in query(other, f"explain select * from analytics.events where load_date = '{GOLDEN_DAY}'"))
+    assert query(other, "select count(*) from day_partitions.analytics_events_2025_11_16")[0][0] == 3_331
+    plan = "\n".join(
+        row[0] for row in query(other, f"explain select * from analytics.events where load_date = '{GOLDEN_DAY}'")
+    )
     assert "analytics_events_2025_11_16" in plan
 
 
 def test_tables_that_are_built_anew_write_no_log(other: Any, published: Run) -> None:
-    rows = query(other, "select relname, relpersistence from pg_class where relnamespace = 'intermediate'::regnamespace and relkind = 'r'")
+    rows = query(
+        other,
+        "select relname, relpersistence from pg_class where relnamespace = 'intermediate'::regnamespace and relkind = 'r'",
+    )
     assert dict(rows)["int_events_parsed"] == "u"
-    assert query(other, "select count(*) from pg_class where relnamespace = 'analytics'::regnamespace and relpersistence = 'u'") == [(0,)]
+    assert query(
+        other, "select count(*) from pg_class where relnamespace = 'analytics'::regnamespace and relpersistence = 'u'"
+    ) == [(0,)]
 
 
-def test_readers_see_one_run_or_the_other_and_never_wait(warehouse: PostgresWarehouse, servers: dict[str, str], published: Run, other: Any) -> None:
+def test_readers_see_one_run_or_the_other_and_never_wait(
+    warehouse: PostgresWarehouse, servers: dict[str, str], published: Run, other: Any
+) -> None:
     seen: list[tuple[Any, ...]] = []
     waits: list[float] = []
     done = threading.Event()
@@ -150,7 +163,9 @@ def test_publishing_again_changes_no_byte(warehouse: PostgresWarehouse, publishe
     assert export(query(other, EXPORT.format(day=GOLDEN_DAY))) == before
 
 
-def test_a_publish_that_fails_leaves_everything_as_it_was(warehouse: PostgresWarehouse, published: Run, other: Any) -> None:
+def test_a_publish_that_fails_leaves_everything_as_it_was(
+    warehouse: PostgresWarehouse, published: Run, other: Any
+) -> None:
     before = query(other, WHO)
 
     def conclude(measured: Any) -> Any:
@@ -161,13 +176,18 @@ def test_a_publish_that_fails_leaves_everything_as_it_was(warehouse: PostgresWar
     assert query(other, WHO) == before
 
 
-def test_a_day_that_a_crash_has_emptied_is_not_published(warehouse: PostgresWarehouse, published: Run, other: Any) -> None:
+def test_a_day_that_a_crash_has_emptied_is_not_published(
+    warehouse: PostgresWarehouse, published: Run, other: Any
+) -> None:
     before = query(other, WHO)
     query(other, "begin")
     query(other, "create table public.kept as select * from intermediate.int_duplicates")
     # what a crash does to unlogged tables
     query(other, "truncate intermediate.int_duplicates")
-    query(other, "insert into intermediate.int_duplicates (record_id) select record_id from intermediate.int_events_parsed")
+    query(
+        other,
+        "insert into intermediate.int_duplicates (record_id) select record_id from intermediate.int_events_parsed",
+    )
     query(other, "commit")
     try:
         with pytest.raises(PublishError, match="would get 0 rows"):
@@ -184,7 +204,9 @@ def test_a_statement_ends_at_its_budget(warehouse: PostgresWarehouse) -> None:
         session.query("select pg_sleep(20)")
 
 
-def test_a_deadlock_is_tried_again(warehouse: PostgresWarehouse, servers: dict[str, str], published: Run, other: Any) -> None:
+def test_a_deadlock_is_tried_again(
+    warehouse: PostgresWarehouse, servers: dict[str, str], published: Run, other: Any
+) -> None:
     reached, problems = threading.Event(), []
     rival = connect(servers)
     query(rival, "begin")
@@ -342,7 +364,11 @@ def warehouse_like(warehouse: PostgresWarehouse) -> PostgresWarehouse:
 
 def _end_holder(connection: Any, run_id: str) -> None:
     holder = f"goalkeeper {run_id} %"
-    query(connection, "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like %s", (holder,))
+    query(
+        connection,
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name like %s",
+        (holder,),
+    )
 
 
 def test_a_column_that_a_release_adds_leaves_the_published_days_as_they_are(
@@ -352,7 +378,14 @@ def test_a_column_that_a_release_adds_leaves_the_published_days_as_they_are(
     # an older release that did not have these
     query(other, "alter table analytics.events drop column is_late")
     query(other, "alter table quality.quality_scores drop column threshold")
-    arguments = ["run", "--select", "events", "quality_scores", "--vars", json.dumps({"load_date": GOLDEN_DAY, "publish": "together"})]
+    arguments = [
+        "run",
+        "--select",
+        "events",
+        "quality_scores",
+        "--vars",
+        json.dumps({"load_date": GOLDEN_DAY, "publish": "together"}),
+    ]
     dbt(PROJECT, servers, "postgres", *arguments, output=tmp_path)
     assert query(other, "select count(*), count(is_late) from analytics.events") == [(3_331, 0)]
     assert query(other, WHO) == before
@@ -363,7 +396,10 @@ def test_whoever_merges_old_days_keeps_publishing(
 ) -> None:
     query(other, "begin")
     query(other, "alter table analytics.events detach partition day_partitions.analytics_events_2025_11_16")
-    query(other, "create table day_partitions.events_2025 partition of analytics.events for values from ('2025-01-01') to ('2026-01-01')")
+    query(
+        other,
+        "create table day_partitions.events_2025 partition of analytics.events for values from ('2025-01-01') to ('2026-01-01')",
+    )
     query(other, "insert into analytics.events select * from day_partitions.analytics_events_2025_11_16")
     query(other, "commit")
     arguments = ["run", "--select", "events", "--vars", json.dumps({"load_date": GOLDEN_DAY, "publish": "each"})]

@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 import pytest
-
 from end_to_end.helpers import Run, orchestrate
 from postgres.helpers import EXPORT, GOLDEN_DAY, connect, export, query
+
 from sandbox.process import running_sandbox
 
 SEED = os.environ.get("PARITY_SEED", "2025")
@@ -96,7 +96,8 @@ def test_both_summaries_have_the_same_keys_and_figures(day: SameDay) -> None:
         for source in summary["sources"].values():
             del source["duration_s"], source["run_id"]
     figures: dict[str, dict[str, Any]] = {
-        target: {key: value for key, value in summary.items() if key not in _OWN} for target, summary in summaries.items()
+        target: {key: value for key, value in summary.items() if key not in _OWN}
+        for target, summary in summaries.items()
     }
     assert figures["duckdb"] == figures["postgres"]
     judged = {

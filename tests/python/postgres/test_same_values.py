@@ -6,12 +6,10 @@ import datetime as dt
 import json
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-
 from postgres.helpers import PROJECT, connect, dbt, query
 from postgres.odd_values import DOCUMENTS, NUMBERS, TEXTS, TIMESTAMPS
 
@@ -32,7 +30,7 @@ MODELS = {
             row_number() over (order by {{ in_byte_order('content') }}, number) as place
         from cleaned
     """,
-    "document": "select * from ({{ json_fields('corpus.documents', 'content', %s) }}) as fields" % FIELDS,
+    "document": f"select * from ({{{{ json_fields('corpus.documents', 'content', {FIELDS}) }}}}) as fields",
     "payload": "select number, {{ record_payload(['number', 'content']) }} as payload from corpus.plain_texts",
 }
 Rows = dict[str, dict[int, tuple[Any, ...]]]
@@ -216,7 +214,10 @@ def test_case_is_folded_only_as_far_as_it_is_ascii(answers: dict[str, Rows]) -> 
     [
         ('{"id":"e1","amount":12.50,"country":"DE"}', (True, "e1", "12.50", "DE", None)),
         ('{"id":"e1","amount":1e5,"country":"DE"}', (True, "e1", "1e5", "DE", None)),
-        ('{"id":"e1","amount":1180591620717411303424,"country":"DE"}', (True, "e1", "1180591620717411303424", "DE", None)),
+        (
+            '{"id":"e1","amount":1180591620717411303424,"country":"DE"}',
+            (True, "e1", "1180591620717411303424", "DE", None),
+        ),
         ('{"id":"e1","amount":-0,"country":"DE"}', (True, "e1", "-0", "DE", None)),
         ('{"id":"e1","amount":{"value":45.00},"country":"DE"}', (True, "e1", "{", "DE", None)),
         ('{"id":"e1","amount":"{","country":"DE"}', (True, "e1", "{", "DE", None)),

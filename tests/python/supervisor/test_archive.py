@@ -19,7 +19,11 @@ DAY = date(2025, 11, 16)
 
 @pytest.fixture
 def landing(tmp_path: Path) -> Path:
-    for source, name, content in (("s3", "a/part.parquet", b"one"), ("s3", "b.parquet", b"two"), ("api", "page.json", b"{}")):
+    for source, name, content in (
+        ("s3", "a/part.parquet", b"one"),
+        ("s3", "b.parquet", b"two"),
+        ("api", "page.json", b"{}"),
+    ):
         path = tmp_path / "landing" / source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -46,9 +50,7 @@ def content_of(location: str) -> dict[str, bytes]:
         return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
     client = boto3.client("s3")
     keys = [entry["Key"] for entry in client.list_objects_v2(Bucket="keep").get("Contents", [])]
-    return {
-        key.removeprefix("goalkeeper/"): client.get_object(Bucket="keep", Key=key)["Body"].read() for key in keys
-    }
+    return {key.removeprefix("goalkeeper/"): client.get_object(Bucket="keep", Key=key)["Body"].read() for key in keys}
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -66,7 +68,9 @@ def test_every_file_is_kept_with_its_checksum(landing: Path, location: str) -> N
         "2025/11/16/api/page.json": b"{}",
     }
     described = {
-        f"2025/11/16/{source}/{file['path']}": file["sha256"] for source, entry in manifest["sources"].items() for file in entry["files"]
+        f"2025/11/16/{source}/{file['path']}": file["sha256"]
+        for source, entry in manifest["sources"].items()
+        for file in entry["files"]
     }
     assert described == {path: hashlib.sha256(content).hexdigest() for path, content in kept.items()}
 

@@ -49,7 +49,9 @@ def test_only_what_a_second_try_can_help_is_transient(message: str, transient: b
 
 
 def test_a_failed_test_is_unmet_and_a_warning_is_a_notice() -> None:
-    found = judge([result("fail"), result("warn", name="other"), result("pass", name="fine"), result("skipped", name="late")])
+    found = judge(
+        [result("fail"), result("warn", name="other"), result("pass", name="fine"), result("skipped", name="late")]
+    )
     assert [(finding.kind, finding.node) for finding in found] == [("unmet", "some_test"), ("notice", "other")]
 
 
@@ -61,20 +63,34 @@ def test_a_remedy_in_the_tests_meta_makes_it_correctable() -> None:
 
 def test_the_most_severe_comes_first() -> None:
     cleanse = {"remedy": "cleanse", "tier": 1}
-    found = judge([result("warn"), result("warn", meta=cleanse), result("fail"), result("error", resource_type="model")])
+    found = judge(
+        [result("warn"), result("warn", meta=cleanse), result("fail"), result("error", resource_type="model")]
+    )
     assert [finding.kind for finding in found] == ["error", "unmet", "correctable", "notice"]
 
 
 def test_worse_is_a_test_that_passed_before_or_failed_with_fewer_rows() -> None:
-    before = {"a": result("pass"), "b": result("fail", failures=3), "c": result("fail", failures=3), "d": result("pass")}
-    after = {"a": result("fail", name="a"), "b": result("fail", name="b", failures=4), "c": result("fail", name="c"), "d": result("pass")}
+    before = {
+        "a": result("pass"),
+        "b": result("fail", failures=3),
+        "c": result("fail", failures=3),
+        "d": result("pass"),
+    }
+    after = {
+        "a": result("fail", name="a"),
+        "b": result("fail", name="b", failures=4),
+        "c": result("fail", name="c"),
+        "d": result("pass"),
+    }
     assert newly_broken(before, after) == ["a", "b"]
 
 
 def test_an_invocation_that_died_may_live_again_and_one_that_hung_has_no_time() -> None:
     died = broken_invocation("dbt build died: Killed", hung=False, died=True)
     hung = broken_invocation("dbt build was stopped", hung=True, died=False)
-    locked = broken_invocation("dbt build wrote no results: IO Error: Could not set lock on file", hung=False, died=False)
+    locked = broken_invocation(
+        "dbt build wrote no results: IO Error: Could not set lock on file", hung=False, died=False
+    )
     broken = broken_invocation("the dbt project can't be parsed: Compilation Error", hung=False, died=False)
     assert [one.transient for one in (died, hung, locked, broken)] == [True, False, True, False]
     assert (hung.hung, died.hung) == (True, False)
@@ -103,8 +119,18 @@ def test_a_remedy_that_is_not_understood_is_named(meta: dict[str, object], probl
 
 
 def test_worse_is_also_a_metric_that_moved_the_wrong_way_below_its_threshold() -> None:
-    before = {"accuracy": Fraction(97, 100), "failure_rate": Fraction(3, 100), "completeness": None, "anomaly_rate": Fraction(0)}
-    better = {"accuracy": Fraction(98, 100), "failure_rate": Fraction(2, 100), "completeness": Fraction(1, 2), "anomaly_rate": Fraction(1)}
+    before = {
+        "accuracy": Fraction(97, 100),
+        "failure_rate": Fraction(3, 100),
+        "completeness": None,
+        "anomaly_rate": Fraction(0),
+    }
+    better = {
+        "accuracy": Fraction(98, 100),
+        "failure_rate": Fraction(2, 100),
+        "completeness": Fraction(1, 2),
+        "anomaly_rate": Fraction(1),
+    }
     assert worsened(before, better) == []
     assert worsened(better, before) == ["failure_rate", "accuracy"]
     assert worsened(before, before) == []

@@ -638,9 +638,7 @@ def test_the_origins_goal_formatted_and_parsed_is_the_same_goal() -> None:
         ("accuracy >= 98%", None, None),
     ],
 )
-def test_a_figure_is_compared_exactly(
-    line: str, measured: float | Fraction | Decimal | None, met: bool | None
-) -> None:
+def test_a_figure_is_compared_exactly(line: str, measured: float | Fraction | Decimal | None, met: bool | None) -> None:
     goal = goal_with(line)
     metric = str(only(goal).metric)
     (result,) = evaluate(goal, {metric: measured})

@@ -33,7 +33,7 @@ class Watch:
         monkeypatch.setattr("supervisor.phase_clock.time.monotonic", lambda: self.now)
 
 
-@pytest.fixture()
+@pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return Watch(monkeypatch)
 
@@ -86,7 +86,7 @@ def test_past_the_deadline_nothing_remains(watch: Watch) -> None:
 # ---------------------------------------------------------------- the end of a run
 
 
-@pytest.fixture()
+@pytest.fixture
 def state(tmp_path: Path, watch: Watch) -> RunState:
     clock = make_clock(45)
     settings = Settings(
@@ -100,9 +100,7 @@ def state(tmp_path: Path, watch: Watch) -> RunState:
 
 def end_of(state: RunState) -> RunEnd:
     folder = state.settings.work_dir
-    return RunEnd(
-        state, DuckDBWarehouse(folder / "w.duckdb"), PlainConsole(io.StringIO()), folder, Alerts([], folder)
-    )
+    return RunEnd(state, DuckDBWarehouse(folder / "w.duckdb"), PlainConsole(io.StringIO()), folder, Alerts([], folder))
 
 
 def landed(state: RunState, size: int) -> None:
@@ -138,7 +136,9 @@ def test_a_day_that_is_published_too_late_is_no_success(state: RunState, watch: 
     assert (deadline["met"], deadline["threshold"]) == (False, 1800)
 
 
-def test_a_deadline_that_passes_after_the_publish_is_told_and_the_ledger_corrected(state: RunState, watch: Watch) -> None:
+def test_a_deadline_that_passes_after_the_publish_is_told_and_the_ledger_corrected(
+    state: RunState, watch: Watch
+) -> None:
     from supervisor.ledger import migrate, record_run
 
     end = end_of(state)

@@ -320,9 +320,7 @@ def test_budgets_are_values(plan: Plan) -> None:
     ("spent", "attempt_s", "retries"),
     [(0, 10, 2), (584, 5, 2), (584.5, 5, 1), (593, 5, 1), (593.5, 5, 0), (600, 0, 0)],
 )
-def test_retries_are_granted_from_what_is_left(
-    plan: Plan, spent: float, attempt_s: float, retries: int
-) -> None:
+def test_retries_are_granted_from_what_is_left(plan: Plan, spent: float, attempt_s: float, retries: int) -> None:
     assert plan.budgets().spend("collect", spent).retries("collect", attempt_s) == retries
 
 
@@ -340,9 +338,7 @@ def test_iterations_are_granted_from_what_is_left(plan: Plan) -> None:
     [(300, ()), (370, ()), (370.5, ("docs",)), (380, ("docs",)), (381, ("docs", "archive")),
      (900, ("docs", "archive"))],
 )  # fmt: skip
-def test_optional_work_is_dropped_docs_first(
-    plan: Plan, required_s: float, dropped: tuple[str, ...]
-) -> None:
+def test_optional_work_is_dropped_docs_first(plan: Plan, required_s: float, dropped: tuple[str, ...]) -> None:
     budgets = plan.budgets()
     for phase in PHASES[:3]:
         budgets = budgets.spend(phase, dict(share_out(1_800))[phase])

@@ -22,12 +22,15 @@ def correctable(tier: int, rows: int = 100, dimension: str = "accuracy") -> Find
 
 
 def error(transient: bool) -> Finding:
-    return Finding("error", "int_events_parsed", "none", "escalate", 0, "model int_events_parsed: broke", transient=transient)
+    return Finding(
+        "error", "int_events_parsed", "none", "escalate", 0, "model int_events_parsed: broke", transient=transient
+    )
 
 
 SITUATIONS: dict[str, tuple[list[Finding], list[Step], Allowance, Action, int | None]] = {
     "all is well": ([], [], PLENTY, "publish", None),
-    "only a notice": ([Finding("notice", "within_day", "freshness", "report", 1, "old data")], [], PLENTY, "publish", None),
+    "only a notice": (
+        [Finding("notice", "within_day", "freshness", "report", 1, "old data")], [], PLENTY, "publish", None),
     "rows can be corrected although the goal is met": ([correctable(1)], [], PLENTY, "cleanse", 1),
     "below the threshold and cleansable": ([unmet(), correctable(1)], [], PLENTY, "cleanse", 1),
     "below the threshold and not cleansable": ([unmet()], [], PLENTY, "escalate", None),
@@ -42,7 +45,8 @@ SITUATIONS: dict[str, tuple[list[Finding], list[Step], Allowance, Action, int | 
         [unmet(), correctable(1)], [Step(1, 100, 0, rolled_back=True)], PLENTY, "escalate", None),
     "a tier that helped in part goes on": ([unmet(), correctable(1, 40)], [Step(1, 100, 40)], PLENTY, "cleanse", 1),
     "no iterations are left and the goal is not met": (
-        [unmet(), correctable(3)], [Step(1, 9, 0), Step(2, 9, 0), Step(2, 9, 1)], Allowance(0, 2, 600), "escalate", None),
+        [unmet(), correctable(3)], [Step(1, 9, 0), Step(2, 9, 0), Step(2, 9, 1)], Allowance(0, 2, 600),
+        "escalate", None),
     "no iterations are left but the goal is met": ([correctable(3)], [], Allowance(0, 2, 600), "publish", None),
     "too little time for an iteration and the goal is not met": (
         [unmet(), correctable(1)], [], Allowance(3, 2, 4.0, iteration_seconds=5.0), "escalate", None),
@@ -70,7 +74,8 @@ SITUATIONS: dict[str, tuple[list[Finding], list[Step], Allowance, Action, int | 
     "two unmet criteria, and only one of them has a remedy left": (
         [unmet(), unmet("d", "devices"), correctable(1), correctable(2, dimension="devices")],
         [Step(1, 100, 100)], PLENTY, "escalate", None),
-    "an error outranks what could be corrected": ([error(transient=False), correctable(1)], [], PLENTY, "escalate", None),
+    "an error outranks what could be corrected": (
+        [error(transient=False), correctable(1)], [], PLENTY, "escalate", None),
 }  # fmt: skip
 
 

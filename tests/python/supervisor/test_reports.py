@@ -58,6 +58,7 @@ def test_a_run_killed_between_publish_and_report_is_made_good_by_the_same_comman
     answer = ask(day, "--date", GOLDEN_DAY, "--console", "plain", "--json")
     assert answer.exit_code == 0
     assert answer.data["status"] == "NOTHING_TO_DO"
+    assert answer.data["report"] == f"reports/quality_{run_id}.html"
     assert f"The report of run {run_id} was missing" in answer.errors
     assert abs(len(words(page)) - len(before)) < 100
     assert json.loads((archive / "manifest.json").read_text()) == manifest

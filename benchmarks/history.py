@@ -1,0 +1,152 @@
+"""`python -m benchmarks.history`: does a day on PostgreSQL cost more when there are a thousand before it?
+
+Builds a warehouse with one real day, puts synthetic days before it into every table that keeps history (raw, published, metadata),
+and publishes the real day again and again: the publish alone, and the whole run. The synthetic days are copies of the real one
+with ids of their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from sandbox.process import running_sandbox
+
+PROJECT = Path(__file__).resolve().parent.parent
+DAY = date(2025, 11, 16)
+PARTITIONED = ("analytics.events", "quarantine.quarantined_events", "quality.corrections")
+PLAIN = ("quality.quality_scores", "metadata.lineage", "metadata.load_outcomes")
+RAW = ("raw_s3.events", "raw_postgres.transactions", "raw_postgres.users", "raw_api.events")
+# keys of a copied day must be its own, or the look-back window would take the real one for a repetition
+OWN = {"event_id": "event_id || '_{day}'", "run_id": "'copy_{day}'", "load_id": "'copy_{day}'"}
+
+
+def main() -> int:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--days", type=int, nargs="+", default=[10, 100, 1000], help="how much history, in growing order"
+    )
+    parser.add_argument(
+        "--scale", type=float, default=0.03, help="of a day; 1 is 340,000 records, 1,000 days of it 100 GB"
+    )
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    with running_sandbox(DAY, scale=options.scale, warehouse=True) as servers, tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, **servers, "DO_NOT_TRACK": "1"}
+        os.environ.update(servers)
+        _run(env, folder)
+        connection = psycopg2.connect(
+            host=servers["POSTGRES_HOST"], port=servers["POSTGRES_PORT"], user=servers["POSTGRES_USER"],
+            password=servers["POSTGRES_PASSWORD"], dbname=servers["POSTGRES_DB"],
+        )  # fmt: skip
+        connection.autocommit = True
+        cursor = connection.cursor()
+        print("days of history | events | publish s | transform s | validate s | whole run s", flush=True)
+        there = 0
+        for days in options.days:
+            for number in range(there + 1, days + 1):
+                _copy_day(cursor, DAY - timedelta(days=number))
+            there = days
+            cursor.execute("analyze")
+            # medians, because a server writes its caches back when it likes
+            publishes = [_publish() for _ in range(options.runs)]
+            runs = [_run(env, folder) for _ in range(options.runs)]
+            cursor.execute("select count(*) from analytics.events")
+            (events,) = cursor.fetchone()
+            phases = [
+                statistics.median(run["phases"][name]["duration_s"] for run in runs)
+                for name in ("transform", "validate")
+            ]
+            whole = statistics.median(run["duration_s"] for run in runs)
+            publish = statistics.median(publishes)
+            print(f"{days} | {events:,} | {publish:.2f} | {phases[0]:.2f} | {phases[1]:.2f} | {whole:.2f}", flush=True)
+        connection.close()
+    return 0
+
+
+def _run(env: Mapping[str, str], folder: str) -> dict[str, Any]:
+    command = [
+        sys.executable,
+        str(PROJECT / "orchestrate.py"),
+        "--date",
+        DAY.isoformat(),
+        "--target",
+        "postgres",
+        "--force",
+    ]
+    done = subprocess.run(
+        [*command, "--json", "--console", "quiet"],
+        cwd=folder,
+        env=dict(env),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"the run ended with exit code {done.returncode}: {done.stderr[-1_000:]}")
+    summary: dict[str, Any] = json.loads(done.stdout)
+    return summary
+
+
+def _publish() -> float:
+    """Publish the day again and return how many seconds that took."""
+    from supervisor.publish import publish_day
+    from supervisor.warehouse import open_warehouse
+
+    warehouse = open_warehouse("postgres")
+    with warehouse.session() as session:
+        (last,) = session.query("select summary from metadata.pipeline_runs order by finished_at desc limit 1")
+    summary = json.loads(last["summary"])
+    run_id = f"bench_{time.monotonic_ns()}"
+    started = time.perf_counter()
+    publish_day(
+        warehouse, DAY, run_id, [*PARTITIONED, "quality.quality_scores", "metadata.lineage"],
+        lambda measured: ({**summary, "run_id": run_id}, []),
+    )  # fmt: skip
+    return time.perf_counter() - started
+
+
+def _copy_day(cursor: Any, day: date) -> None:
+    stamp = day.strftime("%Y_%m_%d")
+    for table in PARTITIONED:
+        partition = f"day_partitions.{table.replace('.', '_')}_{stamp}"
+        cursor.execute(f"create table {partition} (like {table})")
+        _insert(cursor, table, partition, day)
+        cursor.execute(
+            f"alter table {table} attach partition {partition} for values from ('{day}') to ('{day + timedelta(days=1)}')"
+        )
+    for table in (*PLAIN, *RAW):
+        _insert(cursor, table, table, day)
+
+
+def _insert(cursor: Any, source: str, target: str, day: date) -> None:
+    cursor.execute(
+        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum",
+        (source,),
+    )
+    columns = [row[0] for row in cursor.fetchall()]
+    values = [
+        f"date '{day}'" if name == "load_date" else OWN.get(name, f'"{name}"').format(day=day.strftime("%Y%m%d"))
+        for name in columns
+    ]
+    quoted = ", ".join(f'"{name}"' for name in columns)
+    cursor.execute(
+        f"insert into {target} ({quoted}) select {', '.join(values)} from {source} where load_date = date '{DAY}'"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
