@@ -27,9 +27,10 @@ from supervisor.summary_goal import criteria_of, mapping
 
 Kind = Literal["partial", "escalated", "failed", "recovered"]
 VARIABLE = "GOALKEEPER_ALERTS"
-TIMEOUT_S = 5.0
-# of these, what a Python process and the import of apprise may take
-STARTING_S = 1.5
+# what a channel has to answer
+TIMEOUT_S = 4.0
+# what a Python process and the import of apprise may take besides, on a machine that is busy
+STARTING_S = 15.0
 # a comma separates addresses only where another one begins: some hold commas themselves
 _SEPARATOR = re.compile(r"\s*\n\s*|\s*,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+")
@@ -200,14 +201,14 @@ def send(alert: Alert, addresses: Sequence[str], timeout_s: float = TIMEOUT_S) -
     Returns:
         Whether anybody was told, and what went wrong, for people and without the addresses.
     """
-    message = json.dumps({**asdict(alert), "addresses": list(addresses), "timeout_s": timeout_s - STARTING_S})
+    message = json.dumps({**asdict(alert), "addresses": list(addresses), "timeout_s": timeout_s})
     try:
         done = subprocess.run(
             [sys.executable, "-m", "supervisor.alert_worker"],
             input=message,
             capture_output=True,
             text=True,
-            timeout=timeout_s,
+            timeout=timeout_s + STARTING_S,
             check=False,
             env={**os.environ, "PYTHONPATH": python_path()},
         )

@@ -87,7 +87,7 @@ def test_the_day_is_loaded_by_the_child_into_duckdb(configured: dict[str, str], 
     ]
     assert not secrets_in(tmp_path, configured)
     # what landed stays for the archive, what was loaded does not stay twice
-    assert sorted(path.name for path in (tmp_path / "work" / "landing").iterdir()) == ["api", "s3"]
+    assert sorted(path.name for path in (tmp_path / "work" / "landing").iterdir()) == ["api", "postgres", "s3"]
     assert not list((tmp_path / "work").rglob("*/dlt/*/*"))
 
 
