@@ -127,11 +127,11 @@ SITUATIONS: dict[str, Situation] = {
         out=told("could not serialize access")),
     # -------- time, memory, other processes, disks
     "a model never ends": Situation(
-        (("transform", "escalate"),), 4, "ESCALATED", project=endless_model, goal=within(36), after_publishing=True,
-        out=both(told("used up its budget"), stopped_in_time(36))),
+        (("transform", "escalate"),), 4, "ESCALATED", project=endless_model, goal=within(60), after_publishing=True,
+        out=both(told("used up its budget"), stopped_in_time(60))),
     "dbt is frozen": Situation(
-        (("transform", "escalate"),), 4, "ESCALATED", goal=within(36), meanwhile=stop_dbt,
-        out=both(told("used up its budget"), stopped_in_time(36))),
+        (("transform", "escalate"),), 4, "ESCALATED", goal=within(60), meanwhile=stop_dbt,
+        out=both(told("used up its budget"), stopped_in_time(60))),
     "the deadline is too short for the work": Situation(
         None, 4, "ESCALATED", goal=within(1), after_publishing=True, out=both(loaded(), too_late)),
     "the run needs more memory than the goal allows": Situation(
