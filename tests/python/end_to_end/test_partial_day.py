@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+from pathlib import Path
 
 from end_to_end.helpers import Run, events_csv, load_day, orchestrate, rows
 
@@ -36,10 +38,10 @@ def test_the_repair_command_completes_the_day_with_the_rows_of_a_day_that_never_
     assert events_csv(partial.folder) == events_csv(golden.folder)
 
 
-def test_with_every_source_down_nothing_is_published_and_what_was_stays(golden: Run) -> None:
-    before = events_csv(golden.folder)
-    run = load_day(golden.folder, "--force", faults="s3=down,postgres=down,api=down")
+def test_with_every_source_down_nothing_is_published_and_what_was_stays(golden: Run, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(golden.folder, tmp_path / "down"))
+    run = load_day(copy, "--force", faults="s3=down,postgres=down,api=down")
     assert run.exit_code == 4, run.errors
     assert run.summary["status"] == "ESCALATED"
-    assert events_csv(golden.folder) == before
-    assert rows(golden.folder, "select count(*) from raw_s3.events") == [(250_000,)]
+    assert events_csv(copy) == events_csv(golden.folder)
+    assert rows(copy, "select count(*) from raw_s3.events") == [(250_000,)]
