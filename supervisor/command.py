@@ -96,6 +96,9 @@ def guarded(speaker: Speaker, work: Callable[[], Result]) -> Result:
 
 
 def _run(request: Request, console: ClosableConsole) -> Result:
+    # a replay is a run, so that module stands on this one
+    from supervisor.replay import rebuild_later_days
+
     goal = load_goal(request.goal_path)
     warehouse = open_warehouse(request.target)
     configured = configured_source_names()
@@ -117,7 +120,8 @@ def _run(request: Request, console: ClosableConsole) -> Result:
                 # what the ledger holds was written before the report was
                 summary["report"] = f"reports/quality_{summary['run_id']}.html"
             console.run_finished(summary)
-            return Result(0, summary)
+            # a run that was killed after its publish has left this undone
+            return rebuild_later_days(request, goal, warehouse, console, Result(0, summary))
         with request.sandbox(request.date) as notes:
             sources = configured_source_names()
             wanted = None if request.source_filter is None else _check_filter(request.source_filter, sources)
@@ -129,7 +133,8 @@ def _run(request: Request, console: ClosableConsole) -> Result:
             summary = run.execute(state, sources_to_collect(settings, state))
             meter.stop()
             console.run_finished(summary)
-            return Result(summary["exit_code"], summary)
+            result = Result(summary["exit_code"], summary)
+            return rebuild_later_days(request, goal, warehouse, console, result)
 
 
 def _read_state_patiently(warehouse: Warehouse, day: date, console: Console) -> DayState:

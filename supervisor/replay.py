@@ -58,21 +58,38 @@ def _replay_days(request: Request, read_references: bool, console: ClosableConso
     run_id = new_run_id(request.work_dir)
     with run_lock(lock_path(warehouse, request.work_dir), run_id, warehouse):
         result = _replay_day(request, goal, warehouse, run_id, read_references, console)
-        day, waiting = request.date, set[date]()
-        while result.exit_code in (0, 3):
-            waiting |= _overlapping_days(request, warehouse, day)
-            if not waiting:
-                break
-            day = min(waiting)
-            waiting.remove(day)
-            console.message(f"{day} had published events that belong to an earlier day now: it is built again.")
-            again = replace(request, date=day)
-            follower = _replay_day(again, goal, warehouse, new_run_id(request.work_dir), False, console)
-            if follower.exit_code not in (0, 3):
-                command = command_line(day, request.target, "replay")
-                console.message(f"{day} has them still. Once the cause is mended: {command}", error=True)
-                return Result(follower.exit_code, result.summary)
-        return result
+        return rebuild_later_days(request, goal, warehouse, console, result)
+
+
+def rebuild_later_days(
+    request: Request, goal: Goal, warehouse: Warehouse, console: ClosableConsole, result: Result
+) -> Result:
+    """After a day was published, build every later day again that has published one of its events as well.
+
+    An event belongs to the first day that can publish it, whichever was run first. Their raw records are there, so no source is read.
+
+    Args:
+        request: What was asked for; its date is the day that was published.
+        result: How that ended. If it published nothing, neither will this.
+
+    Returns:
+        The same result, with the exit code of the first later day that could not be published if there is one.
+    """
+    day, waiting = request.date, set[date]()
+    while result.exit_code in (0, 3):
+        waiting |= _overlapping_days(request, warehouse, day)
+        if not waiting:
+            break
+        day = min(waiting)
+        waiting.remove(day)
+        console.message(f"{day} had published events that belong to an earlier day now: it is built again.")
+        again = replace(request, date=day)
+        follower = _replay_day(again, goal, warehouse, new_run_id(request.work_dir), False, console)
+        if follower.exit_code not in (0, 3):
+            command = command_line(day, request.target, "replay")
+            console.message(f"{day} has them still. Once the cause is mended: {command}", error=True)
+            return Result(follower.exit_code, result.summary)
+    return result
 
 
 def _overlapping_days(request: Request, warehouse: Warehouse, day: date) -> set[date]:

@@ -1,0 +1,86 @@
+"""An event belongs to the first day that delivers it, in whichever order the days are run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import pytest
+from end_to_end.helpers import Run, events_csv, orchestrate, rows
+
+from sandbox.process import running_sandbox
+
+DAY, NEXT_DAY = "2025-11-16", "2025-11-17"
+
+
+@dataclass(frozen=True)
+class Days:
+    """The later day was run first; then the earlier one; the same again in another folder, in order."""
+
+    later_alone: Run
+    earlier: Run
+    in_order: Path
+
+
+def deliver_again(env: dict[str, str]) -> None:
+    """Put the day's files into the next day's folder too."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=env["SOURCES__S3__CREDENTIALS__ENDPOINT_URL"],
+        aws_access_key_id=env["SOURCES__S3__CREDENTIALS__AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=env["SOURCES__S3__CREDENTIALS__AWS_SECRET_ACCESS_KEY"],
+        region_name="us-east-1",
+    )
+    bucket = env["SOURCES__S3__BUCKET_URL"].removeprefix("s3://")
+    for item in client.list_objects_v2(Bucket=bucket)["Contents"]:
+        key = item["Key"].replace(f"{DAY[:4]}/{DAY[5:7]}/{DAY[8:]}", f"{NEXT_DAY[:4]}/{NEXT_DAY[5:7]}/{NEXT_DAY[8:]}")
+        assert key != item["Key"]
+        client.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": item["Key"]})
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
+    backwards, in_order = tmp_path_factory.mktemp("backwards"), tmp_path_factory.mktemp("in_order")
+    with running_sandbox(DAY, 0.01, "none") as env:
+        deliver_again(env)
+        later_alone, earlier = (
+            orchestrate(backwards, "--date", day, "--json", env=env) for day in (NEXT_DAY, DAY)
+        )
+        for day in (DAY, NEXT_DAY):
+            orchestrate(in_order, "--date", day, "--json", env=env)
+        yield Days(later_alone, earlier, in_order)
+
+
+def test_the_later_day_publishes_what_no_earlier_one_has(days: Days) -> None:
+    assert days.later_alone.summary["sources"]["s3"]["published"] > 2_000
+
+
+def test_the_earlier_day_takes_its_events_and_the_later_one_is_built_again(days: Days) -> None:
+    assert days.earlier.exit_code == 0, days.earlier.errors
+    assert days.earlier.summary["date"] == DAY
+    assert f"{NEXT_DAY} had published events that belong to an earlier day now" in days.earlier.errors
+    folder = days.earlier.folder
+    assert rows(folder, "select event_id from analytics.events group by 1 having count(*) > 1") == []
+    assert rows(folder, f"select count(*) from analytics.events where load_date = date '{NEXT_DAY}'") == [(0,)]
+
+
+def test_the_order_of_the_runs_changes_nothing(days: Days) -> None:
+    assert events_csv(days.earlier.folder) == events_csv(days.in_order)
+
+
+def test_a_run_that_was_killed_before_it_could_do_so_does_it_when_it_is_repeated(days: Days) -> None:
+    """As if killed: the later day holds the events still, and the earlier one is complete."""
+    import duckdb
+
+    folder = days.earlier.folder
+    with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
+        connection.execute(
+            "insert into analytics.events by name select * replace (date '2025-11-17' as load_date) "
+            "from analytics.events where load_date = date '2025-11-16' and source = 's3'"
+        )
+    again = orchestrate(folder, "--date", DAY, "--json")
+    assert again.summary["status"] == "NOTHING_TO_DO"
+    assert again.exit_code == 0, again.errors
+    assert events_csv(folder) == events_csv(days.in_order)
