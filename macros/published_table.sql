@@ -44,8 +44,9 @@
             ) as bounds (value)
             where
                 inhparent = '{{ relation }}'::regclass
-                and (bounds.value[1] = 'MINVALUE' or bounds.value[1] collate "C" <= '{{ day }}')
-                and (bounds.value[2] = 'MAXVALUE' or bounds.value[2] collate "C" > '{{ day }}')
+                -- bounds are written in the session's date style, so they are read in it
+                and case bounds.value[1] when 'MINVALUE' then true else cast(bounds.value[1] as date) <= {{ load_date() }} end
+                and case bounds.value[2] when 'MAXVALUE' then true else cast(bounds.value[2] as date) > {{ load_date() }} end
         ) then
             if to_regnamespace('day_partitions') is null then
                 begin
