@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from sandbox.figures import GOLDEN_DATE
@@ -59,10 +60,7 @@ def _open_ports(env: dict[str, str]) -> list[int]:
 
 
 def _processes_in(folder: Path) -> list[str]:
-    commands = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            commands.append(path.read_bytes().replace(b"\0", b" ").decode())
+    commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
     return [command for command in commands if str(folder) in command]
 
 
