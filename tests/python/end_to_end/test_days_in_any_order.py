@@ -45,9 +45,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     backwards, in_order = tmp_path_factory.mktemp("backwards"), tmp_path_factory.mktemp("in_order")
     with running_sandbox(DAY, 0.01, "none") as env:
         deliver_again(env)
-        later_alone, earlier = (
-            orchestrate(backwards, "--date", day, "--json", env=env) for day in (NEXT_DAY, DAY)
-        )
+        later_alone, earlier = (orchestrate(backwards, "--date", day, "--json", env=env) for day in (NEXT_DAY, DAY))
         for day in (DAY, NEXT_DAY):
             orchestrate(in_order, "--date", day, "--json", env=env)
         yield Days(later_alone, earlier, in_order)
