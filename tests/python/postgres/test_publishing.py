@@ -207,40 +207,44 @@ def test_a_statement_ends_at_its_budget(warehouse: PostgresWarehouse) -> None:
 def test_a_deadlock_is_tried_again(
     warehouse: PostgresWarehouse, servers: dict[str, str], published: Run, other: Any
 ) -> None:
-    reached, problems = threading.Event(), []
+    problems: list[str] = []
     rival = connect(servers)
     query(rival, "begin")
     query(rival, "lock table metadata.pipeline_runs in exclusive mode")
+    update = "update analytics.events set device = device where load_date = '2025-11-16'"
+    thread = threading.Thread(target=lambda: (query(rival, update), query(rival, "rollback")), daemon=True)
+    summary = {**published.summary, "run_id": "deadlocked", "finished_at": datetime.now(UTC).isoformat()}
 
-    def collide() -> None:
-        _wait_for_lock(servers, "metadata.pipeline_runs")
-        reached.set()
-        # the publish has waited longer, so it is the one that the server gives up
-        query(rival, "update analytics.events set device = device where load_date = '2025-11-16'")
-        query(rival, "rollback")
+    def conclude(measured: Any) -> Any:
+        if not problems:
+            # the rival waits for the rows that were just deleted, and has looked for a deadlock before there is one
+            thread.start()
+            _wait_for_lock(rival.info.backend_pid, other, longer_than_s=1.5)
+        return summary, []
 
-    thread = threading.Thread(target=collide, daemon=True)
-    thread.start()
     insist(
-        lambda: publish(warehouse, "deadlocked", published.summary),
+        lambda: publish_day(warehouse, DAY, "deadlocked", TABLES, conclude),
         seconds=60,
         on_retry=lambda problem, wait_s: problems.append(problem),
     )
     thread.join()
     rival.close()
-    assert reached.is_set()
     assert len(problems) == 1
     assert "deadlock detected" in problems[0]
     assert query(other, "select count(*) from metadata.pipeline_runs where run_id = 'deadlocked'") == [(1,)]
 
 
-def _wait_for_lock(env: dict[str, str], table: str) -> None:
-    with connect(env) as watcher:
-        for _ in range(1_000):
-            if query(watcher, f"select 1 from pg_locks where relation = '{table}'::regclass and not granted"):
-                return
-            time.sleep(0.01)
-    raise AssertionError(f"nobody waits for {table}")
+def _wait_for_lock(server_pid: int, watcher: Any, longer_than_s: float) -> None:
+    """Wait until a session has been waiting for a lock for so long; a second is when it looks for a deadlock, once."""
+    for _ in range(6_000):
+        if query(
+            watcher,
+            "select 1 from pg_locks where pid = %s and not granted and waitstart < clock_timestamp() - %s * interval '1 second'",
+            (server_pid, longer_than_s),
+        ):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"server process {server_pid} waits for nothing")
 
 
 def test_a_serialization_failure_is_tried_again(

@@ -60,6 +60,8 @@ def _open_ports(env: dict[str, str]) -> list[int]:
 
 
 def _processes_in(folder: Path) -> list[str]:
+    # its cache leaves out a process whose id another one had before
+    psutil.process_iter.cache_clear()
     commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
     return [command for command in commands if str(folder) in command]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import os
@@ -327,19 +328,25 @@ def test_no_way_to_end_leaves_the_terminal_insane(kind: signal.Signals) -> None:
     env = {**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(PROJECT)}
     env.pop("CI", None)
     child = subprocess.Popen([sys.executable, "-c", script], stderr=slave, env=env)
-    seen = b""
+    seen = bytearray()
+
+    def read() -> None:
+        # linux says so when the other end is closed
+        with contextlib.suppress(OSError):
+            while chunk := os.read(master, 4096):
+                seen.extend(chunk)
+
+    # all the time: a terminal that nobody reads fills up, and whoever writes to it waits
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     while b"S3 Collection" not in seen:
-        seen += os.read(master, 4096)
-    time.sleep(0.5)
+        assert child.poll() is None
+        time.sleep(0.05)
     child.send_signal(kind)
     child.wait(timeout=20)
     after = termios.tcgetattr(slave)
     os.close(slave)
-    try:
-        while chunk := os.read(master, 4096):
-            seen += chunk
-    except OSError:
-        pass  # linux says so when the other end is closed
+    reader.join()
     os.close(master)
     text = seen.decode()
     if kind is signal.SIGINT:
