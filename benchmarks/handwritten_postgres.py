@@ -43,7 +43,8 @@ def json_rows(table: str, names: dict[str, str], rank: int) -> str:
         value = f'doc."{key}"' + (f"::json ->> '{inner}'" if inner else "")
         fields.append(f"nullif(btrim({value}, {WHITE}), '') as {field}")
     return f"""
-        select '{table}' as source, {rank} as rank, source_object, source_row, body is not null as readable, {", ".join(fields)}
+        select '{table}' as source, {rank} as rank, source_object, source_row, body is not null as readable, {", ".join(fields)},
+            payload, null::raw_s3 as record
         from (select *, case when payload is json object then payload end as body from raw_{table} offset '0') r
         left join lateral json_to_record(body::json) as doc({record}) on true
     """
@@ -51,11 +52,14 @@ def json_rows(table: str, names: dict[str, str], rank: int) -> str:
 
 def transform(cursor: Any, day: date) -> None:
     """Parse, check, find duplicates, correct and publish."""
-    s3 = f"select 's3' as source, 1 as rank, source_object, source_row, true as readable, {cleaned(S3_NAMES, '')} from raw_s3"
+    s3 = f"""
+        select 's3' as source, 1 as rank, source_object, source_row, true as readable, {cleaned(S3_NAMES, "")},
+            null as payload, raw_s3 as record from raw_s3"""
     cursor.execute(f"""
     create unlogged table parsed as
     with typed as (
-        select source, rank, source_object, source_row, readable, lower(event_id) as event_id, lower(event_type) as event_type,
+        select payload, record, source, rank, source_object, source_row, readable, lower(event_id) as event_id,
+            lower(event_type) as event_type,
             case when user_id ~ '^[+-]?\\d{{1,18}}$' then user_id::bigint end as user_id,
             case when occurred_at ~ '{TS}' and pg_input_is_valid(occurred_at, 'timestamptz')
                 then occurred_at::timestamptz end as occurred_at,
@@ -69,7 +73,11 @@ def transform(cursor: Any, day: date) -> None:
             union all select * from ({json_rows("api", API_NAMES, 3)} offset '0') a
         ) texts offset '0'
     )
-    select row_number() over () as id, t.source, rank, source_object, source_row, t.event_id, t.user_id, t.event_type, occurred_at,
+    select id, source, rank, source_object, source_row, event_id, user_id, event_type, occurred_at, amount, quantity, currency, country,
+        device, whole, defaulted, is_complete, out_of_range, reasons,
+        case when reasons is not null then coalesce(payload, to_json(record)::text) end as received
+    from (select payload, record, row_number() over () as id, t.source, rank, source_object, source_row, t.event_id, t.user_id,
+        t.event_type, occurred_at,
         amount, coalesce(quantity, 1) as quantity, coalesce(currency, 'USD') as currency, coalesce(country, 'ZZ') as country,
         coalesce(device, 'unknown') as device, whole,
         currency is null or country is null or device is null or quantity is null as defaulted,
@@ -85,6 +93,7 @@ def transform(cursor: Any, day: date) -> None:
             case when t.user_id is not null and u.user_id is null then 'orphan_user' end), '') as reasons
     from typed t left join event_types e on e.event_type = t.event_type
     left join (select distinct user_id from raw_users) u on u.user_id = t.user_id
+    ) judged
     """)
     cursor.execute("""
     create unlogged table duplicates as
@@ -107,12 +116,7 @@ def transform(cursor: Any, day: date) -> None:
     """)
     cursor.execute(f"""
     begin;
-    create table quarantined as
-    select p.*, coalesce(a.payload, g.payload, to_json(s)::text) as received from parsed p
-    left join raw_api a on p.source = 'api' and a.source_object = p.source_object and a.source_row = p.source_row
-    left join raw_postgres g on p.source = 'postgres' and g.source_row = p.source_row
-    left join raw_s3 s on p.source = 's3' and s.source_object = p.source_object and s.source_row = p.source_row
-    where reasons is not null;
+    create table quarantined as select * from parsed where reasons is not null;
     create table events as
     select p.event_id, p.source, user_id, p.event_type, occurred_at, coalesce(c.after, amount) as amount, quantity, currency, country,
         device, date '{day}' as load_date, is_complete, not out_of_range or c.after is not null as is_in_range,
@@ -130,7 +134,9 @@ def main(day: date) -> dict[str, int]:
     """Do the day into an empty PostgreSQL database, in a schema of its own, and return its figures."""
     place = f"{ENV['POSTGRES_HOST']}:{ENV['POSTGRES_PORT']}/{ENV['POSTGRES_DB']}"
     uri = f"postgresql://{ENV['POSTGRES_USER']}:{quote(ENV['POSTGRES_PASSWORD'], safe='')}@{place}"
-    options = "-c timezone=UTC -c search_path=by_hand -c work_mem=64MB -c jit=off"
+    # parallel workers are worth their start here, which the server's defaults don't see
+    parallel = "-c parallel_setup_cost=0 -c parallel_tuple_cost=0"
+    options = f"-c timezone=UTC -c search_path=by_hand -c work_mem=64MB -c jit=off {parallel}"
     with closing(psycopg2.connect(uri, options=options)) as connection:
         connection.autocommit = True
         cursor = connection.cursor()

@@ -35,6 +35,8 @@
             alter table {{ new_relation }} rename to "{{ this.identifier }}"
         {% endcall %}
     {%- endif -%}
+    -- the joins that come next are planned by what is really there
+    {% call statement('analyze') %}analyze {{ target_relation }}{% endcall %}
 
     {% do apply_grants(target_relation, config.get('grants'), should_revoke=true) %}
     {% do persist_docs(target_relation, model) %}

@@ -36,27 +36,14 @@ corrected_amounts as (
 published as (
 
     select
-        source,
-        count(*) as count_published,
-        count(*) filter (where is_anomaly) as count_anomalies,
-        count(*) filter (where is_late) as count_late
-    from {{ ref('int_events_publishable') }}
-    group by source
-
-),
-
-orphans as (
-
-    select
         publishable.source,
-        count(*) as count_orphans
+        count(*) as count_published,
+        count(*) filter (where publishable.is_anomaly) as count_anomalies,
+        count(*) filter (where publishable.is_late) as count_late,
+        count(*) filter (where publishable.user_id is not null and users.user_id is null) as count_orphans
     from {{ ref('int_events_publishable') }} as publishable
-    where
-        publishable.user_id is not null
-        and not exists (
-            select 1 from {{ ref('stg_postgres__users') }} as users
-            where users.user_id = publishable.user_id
-        )
+    left join (select distinct user_id from {{ ref('stg_postgres__users') }}) as users
+        on publishable.user_id = users.user_id
     group by publishable.source
 
 ),
@@ -83,13 +70,12 @@ figures as (
         coalesce(published.count_anomalies, 0) as count_anomalies,
         coalesce(published.count_late, 0) as count_late,
         -- without any users nothing can be said about references
-        case when reference.count_users > 0 then coalesce(orphans.count_orphans, 0) end as count_orphans,
+        case when reference.count_users > 0 then coalesce(published.count_orphans, 0) end as count_orphans,
         coalesce(published.count_published, 0) as count_published
     from parsed
     left join duplicates on parsed.source = duplicates.source
     left join corrected_amounts on parsed.source = corrected_amounts.source
     left join published on parsed.source = published.source
-    left join orphans on parsed.source = orphans.source
     cross join reference
 
 )

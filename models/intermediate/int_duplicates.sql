@@ -12,8 +12,8 @@ with transformed as not materialized (
 
 ),
 
--- ranking every record would sort the whole day: only ids that repeat can lose
-repeated_ids as (
+-- ranking every record would sort the whole day: only ids that repeat can lose; found once, not by every parallel worker
+repeated_ids as materialized (
 
     select event_id
     from transformed

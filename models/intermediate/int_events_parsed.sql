@@ -38,6 +38,20 @@ referred as (
 
 ),
 
+judged as (
+
+    select
+        referred.*,
+        nullif(concat_ws(
+            ',',
+            failure_reasons,
+            case when is_type_unknown then 'event_type_unknown' end,
+            case when is_orphan then 'orphan_user' end
+        ), '') as reasons
+    from referred
+
+),
+
 parsed as (
 
     select
@@ -82,14 +96,11 @@ parsed as (
         is_amount_whole,
 
         ---------- why it can't be published
-        nullif(concat_ws(
-            ',',
-            failure_reasons,
-            case when is_type_unknown then 'event_type_unknown' end,
-            case when is_orphan then 'orphan_user' end
-        ), '') as failure_reasons
+        reasons as failure_reasons,
+        -- as received, and only of these, so that the day's table stays narrow
+        case when reasons is not null then payload end as payload
 
-    from referred
+    from judged
 
 )
 

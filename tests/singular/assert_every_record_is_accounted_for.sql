@@ -1,4 +1,5 @@
--- per source: what raw holds = what is published + quarantined + removed as a duplicate; each counted where it lies
+-- per source: what raw holds = what is published + quarantined + removed as a duplicate; each counted where it lies,
+-- raw records in raw and not in staging, where a filter would hide them
 {{ config(
     severity='error',
     tags=['validate'],
@@ -6,14 +7,29 @@
     description='Conservation: a record is published, quarantined or a duplicate, and never vanishes.',
 ) }}
 
-with collected as (
+with raw_records as (
     {% for model in var('event_models') %}
+    -- depends_on: {{ ref(model) }}
+    {%- if execute %}
+    {%- set schema, table = raw_table_of(model) %}
     select
         '{{ source_of(model) }}' as source,
         count(*) as count_records
-    from {{ ref(model) }}
+    from ({{ raw_records(schema, table, []) }}) as records
     {{ 'union all' if not loop.last }}
+    {%- endif %}
     {%- endfor %}
+
+),
+
+-- several tables may be of one source
+collected as (
+
+    select
+        source,
+        sum(count_records) as count_records
+    from raw_records
+    group by source
 
 ),
 

@@ -100,6 +100,14 @@ def missing_column(folder: Path) -> None:
     edit(folder / f"{MODELS}/int_amount_statistics.sql", "from amounts", "from amounts where amuont > 0")
 
 
+def filter_in_a_mapping(folder: Path) -> None:
+    edit(
+        folder / "models/staging/s3/stg_s3__events.sql",
+        "select * from typed",
+        "select * from typed where source_row > 1",
+    )
+
+
 def endless_model(folder: Path) -> None:
     (folder / MODELS / "int_endless.sql").write_text("select sleep_ms(3600000) as slept\n")
 

@@ -17,6 +17,7 @@ from end_to_end.situation_causes import (
     endless_model,
     engine_settings,
     failing_twice,
+    filter_in_a_mapping,
     hold_the_warehouse,
     lenient_within_a_minute,
     missing_column,
@@ -122,6 +123,8 @@ SITUATIONS: dict[str, Situation] = {
     "a model asks for a column that is not there": Situation(
         (("transform", "escalate"),), 4, "ESCALATED", project=missing_column, after_publishing=True,
         out=told("amuont", "deterministic")),
+    "a mapping leaves records out": Situation(
+        (ESCALATED,), 4, "ESCALATED", project=filter_in_a_mapping, out=told("assert_every_record_is_accounted_for")),
     "a model fails for a passing reason, twice": Situation(
         (("transform", "retry int_flaky and what stands on it"),) * 2 + CLEANSED, project=failing_twice,
         out=told("could not serialize access")),
