@@ -12,7 +12,7 @@ with transformed as not materialized (
 
 ),
 
--- ranking every record would sort the whole day: only ids that repeat can lose; found once, not by every parallel worker
+-- ranking every record would sort the whole day: only ids that repeat can lose. Found once, not by each worker
 repeated_ids as materialized (
 
     select event_id
