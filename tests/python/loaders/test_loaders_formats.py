@@ -134,7 +134,7 @@ def test_a_gzip_bomb_is_stopped_at_the_cap(tmp_path: Path):
     assert caught.value.code == "file_too_large"
 
 
-@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"x" * 1000)[:-9]])
+@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"x" * 1000)[:-9]], ids=["no gzip", "cut short"])
 def test_broken_gzip_is_unreadable(tmp_path: Path, body: bytes):
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(body)
