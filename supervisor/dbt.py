@@ -59,8 +59,8 @@ class Dbt:
 
     def _start_worker(self) -> Child:
         worker = Child("supervisor.dbt_worker", [], self.folder / "worker.log", dbt_environment(self._target))
-        # the parsed project is kept between runs: dbt's own partial parsing tells what changed
-        worker.send({"args": ["parse", *self._common(self._project_dir / "target")]})
+        # the parsed project is kept between runs, for each target its own: dbt's partial parsing tells what changed
+        worker.send({"args": ["parse", *self._common(self._project_dir / "target" / self._target)]})
         self._is_parsed = False
         return worker
 

@@ -169,10 +169,10 @@ def _run(situation: Situation, folder: Path, arguments: list[str], environment: 
 def copy_project(folder: Path) -> None:
     """Make the folder a project of its own, parsed already as far as this one is."""
     init_project(PROJECT, folder)
-    parsed = PROJECT / "target" / "partial_parse.msgpack"
-    if parsed.exists():
-        (folder / "target").mkdir(exist_ok=True)
-        shutil.copyfile(parsed, folder / "target" / parsed.name)
+    parsed = Path("target", "duckdb", "partial_parse.msgpack")
+    if (PROJECT / parsed).exists():
+        (folder / parsed).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PROJECT / parsed, folder / parsed)
 
 
 def edit(path: Path, old: str, new: str) -> None:
