@@ -327,7 +327,13 @@ def test_no_way_to_end_leaves_the_terminal_insane(kind: signal.Signals) -> None:
     before = termios.tcgetattr(slave)
     env = {**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(PROJECT)}
     env.pop("CI", None)
-    child = subprocess.Popen([sys.executable, "-c", script], stderr=slave, env=env)
+    child = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stderr=slave,
+        env=env,
+        # whoever runs the tests in the background may have it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     seen = bytearray()
 
     def read() -> None:
