@@ -120,6 +120,13 @@ def test_tables_that_are_built_anew_write_no_log(other: Any, published: Run) -> 
     ) == [(0,)]
 
 
+@pytest.mark.parametrize("table", ["raw_s3.events", "raw_postgres.users", "intermediate.int_events_parsed"])
+def test_what_is_joined_has_statistics(other: Any, published: Run, table: str) -> None:
+    # those that the server makes by itself, some time later, are counted elsewhere
+    sql = f"select analyze_count from pg_stat_user_tables where relid = '{table}'::regclass"
+    assert query(other, sql)[0][0] > 0
+
+
 def test_readers_see_one_run_or_the_other_and_never_wait(
     warehouse: PostgresWarehouse, servers: dict[str, str], published: Run, other: Any
 ) -> None:
