@@ -231,6 +231,8 @@ def _report(outcome: Outcome, events: Events) -> None:
     }
     if error is not None and error.no_data:
         fields["no_data"] = True
+    if isinstance(error, WarehouseError):
+        fields["at_warehouse"] = True
     events.emit("source_finished", source=outcome.source.name, **fields)
 
 

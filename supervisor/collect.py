@@ -133,6 +133,7 @@ class Collector:
             duration_s=message["duration_s"],
             detail={**message.get("detail", {}), "title": self._title(name), "fallback": name in self._fallbacks},
             no_data=bool(message.get("no_data")),
+            at_warehouse=bool(message.get("at_warehouse")),
         )
         title = self._title(name)
         if failed:

@@ -23,6 +23,7 @@ class LoadOutcome:
         rejected: Records that the loader could not read.
         reason: For people, when it failed.
         no_data: The source answered, and had nothing for the day.
+        at_warehouse: The records came, and the warehouse did not take them.
         duration_s: Seconds from start to end, waits included.
     """
 
@@ -37,6 +38,7 @@ class LoadOutcome:
     duration_s: float
     detail: Mapping[str, Any]
     no_data: bool = False
+    at_warehouse: bool = False
 
     @property
     def loaded(self) -> bool:

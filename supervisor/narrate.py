@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from supervisor.command_line import command_line
 from supervisor.console import Console
 from supervisor.figures import measure, operator_sign, share
 from supervisor.findings import Finding
@@ -259,10 +260,7 @@ def mending(folder: Path, invocation: str, broken: Sequence[Finding]) -> str:
 
 def repair_command(settings: Settings, missing: Sequence[str]) -> str:
     """The command that completes a partial day."""
-    command = f"python orchestrate.py --date {settings.date.isoformat()}"
-    if settings.target != "duckdb":
-        command += f" --target {settings.target}"
-    return command + (f" --source-filter {missing[0]}" if len(missing) == 1 else "")
+    return command_line(settings.date, settings.target, source_filter=missing[0] if len(missing) == 1 else None)
 
 
 def repair(settings: Settings, failed: Mapping[str, LoadOutcome]) -> str:

@@ -11,6 +11,7 @@ from supervisor import narrate
 from supervisor.alerts import Alerts, configured_addresses
 from supervisor.artifacts import ArtifactError, published_tables, type_conversions
 from supervisor.collect import Collector
+from supervisor.command_line import command_line
 from supervisor.console import Console
 from supervisor.console_log import LoggedConsole
 from supervisor.dbt import Dbt
@@ -182,16 +183,14 @@ class DayRun:
         reasons = "; ".join(str(outcome.reason) for outcome in fresh.values())
         every = len(fresh) == len(self.settings.sources)
         what = "every source failed" if every else "no missing source could be collected"
-        no_data = all(outcome.no_data for outcome in fresh.values())
-        return EscalationError(
-            "collect",
-            reasons,
-            f"{what}: there is nothing new to publish",
-            f"no source has data for {self.settings.date}: check the date"
-            if no_data
-            else narrate.repair(self.settings, fresh),
-            list(fresh),
-        )
+        advice = narrate.repair(self.settings, fresh)
+        if all(outcome.no_data for outcome in fresh.values()):
+            advice = f"no source has data for {self.settings.date}: check the date"
+        elif all(outcome.at_warehouse for outcome in fresh.values()):
+            what = "the warehouse can't be used"
+            check = command_line(self.settings.date, self.settings.target, "check")
+            advice = f"see what it lacks: {check}, then run the same command"
+        return EscalationError("collect", reasons, f"{what}: there is nothing new to publish", advice, list(fresh))
 
     def _transform(self, loop: BuildLoop) -> None:
         self._start_phase("transform", "Data Transformation")

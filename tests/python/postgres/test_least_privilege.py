@@ -105,6 +105,17 @@ def test_the_day_is_published_under_least_privilege_and_over_tls(roles: Roles) -
     assert names == {"goalkeeper_loader"}
 
 
+def test_a_wrong_password_of_the_loader_is_not_blamed_on_the_sources(roles: Roles, tmp_path: Path) -> None:
+    env = {**roles.env, "POSTGRES_LOADER_PASSWORD": "another-one"}
+    day = ["--date", GOLDEN_DAY, "--target", "postgres", "--force", "--json"]
+    refused = orchestrate(tmp_path, *day, env=env)
+    assert refused.exit_code == 4, refused.errors
+    escalation = refused.summary["escalation"]
+    assert escalation["reason"].startswith("the warehouse can't be used: there is nothing new to publish")
+    assert f"python orchestrate.py check --date {GOLDEN_DAY} --target postgres" in escalation["recommendation"]
+    assert 'password authentication failed for user "goalkeeper_loader"' in refused.errors
+
+
 def test_a_server_that_nobody_vouches_for_is_refused_by_every_part(roles: Roles, tmp_path: Path) -> None:
     stranger = make_certificates(tmp_path).authority
     env = {**roles.env, "POSTGRES_SSLROOTCERT": str(stranger)}
