@@ -58,6 +58,11 @@ order by k.place
 """
 
 
+# the driver reads the columns of every table in the database when it connects, a second for some thousands; the types that the
+# server brings with it are all that is read or written here (apache/arrow-adbc#1755)
+BUILTIN_TYPES = {"adbc.postgresql.type_resolver_mode": "builtin"}
+
+
 @dataclass(frozen=True)
 class Query:
     """One table to read: its statement, and the raw table's columns with their types."""
@@ -89,7 +94,7 @@ def connect(source: PostgresSource, timeout_s: float) -> Any:
     """Return an ADBC connection in one read-only snapshot, each statement under a timeout."""
     from adbc_driver_postgresql import dbapi
 
-    connection = dbapi.connect(connection_uri(source.credentials))
+    connection = dbapi.connect(connection_uri(source.credentials), db_kwargs=BUILTIN_TYPES)
     with connection.cursor() as cursor:
         cursor.execute("set transaction isolation level repeatable read read only")
         cursor.execute(f"set local statement_timeout = {max(1, int(timeout_s * 1000))}")

@@ -127,6 +127,26 @@ def test_what_is_joined_has_statistics(other: Any, published: Run, table: str) -
     assert query(other, sql)[0][0] > 0
 
 
+def test_no_connection_reads_the_columns_of_every_partition(
+    servers: dict[str, str], published: Run, tmp_path: Path
+) -> None:
+    """Three partitions a day: what each connection reads of the whole catalog would grow with the history."""
+    sent: list[bytes] = []
+
+    def listen(piece: bytes) -> str:
+        sent.append(piece)
+        return ""
+
+    with proxy(servers["POSTGRES_HOST"], int(servers["POSTGRES_PORT"]), cut=listen) as port:
+        through = {**servers, "POSTGRES_PORT": str(port), "SOURCES__POSTGRES__CREDENTIALS__PORT": str(port)}
+        run = orchestrate(tmp_path, "--date", GOLDEN_DAY, "--target", "postgres", "--force", "--json", env=through)
+    assert run.exit_code == 0, run.errors[-3_000:]
+    everything = b" ".join(b"".join(sent).split())
+    # of the source, by ADBC's COPY; into the warehouse, likewise
+    assert everything.count(b"COPY") >= 4
+    assert b"attrelid, attname, atttypid" not in everything
+
+
 def test_readers_see_one_run_or_the_other_and_never_wait(
     warehouse: PostgresWarehouse, servers: dict[str, str], published: Run, other: Any
 ) -> None:
@@ -419,3 +439,13 @@ def test_whoever_merges_old_days_keeps_publishing(
     arguments = ["run", "--select", "events", "--vars", json.dumps({"load_date": GOLDEN_DAY, "publish": "each"})]
     dbt(PROJECT, servers, "postgres", *arguments, output=tmp_path)
     assert query(other, "select count(*) from day_partitions.events_2025") == [(3_331,)]
+
+
+def test_plain_dbt_builds_measures_and_publishes_the_same(
+    servers: dict[str, str], published: Run, other: Any, tmp_path: Path
+) -> None:
+    before = export_postgres(other, GOLDEN_DAY, tmp_path / "before.csv").read_bytes()
+    done = dbt(PROJECT, servers, "postgres", "build", output=tmp_path)
+    assert "unit test" in done.stdout
+    assert query(other, "select distinct run_id from analytics.events") == [("manual",)]
+    assert export_postgres(other, GOLDEN_DAY, tmp_path / "after.csv").read_bytes() == before
