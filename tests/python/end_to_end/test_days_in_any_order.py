@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
 import pytest
 from end_to_end.helpers import Run, events_csv, orchestrate, rows
+from sandbox_clients import s3_client
 
 from sandbox.process import running_sandbox
 
@@ -26,13 +26,7 @@ class Days:
 
 def deliver_again(env: dict[str, str]) -> None:
     """Put the day's files into the next day's folder too."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=env["SOURCES__S3__CREDENTIALS__ENDPOINT_URL"],
-        aws_access_key_id=env["SOURCES__S3__CREDENTIALS__AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=env["SOURCES__S3__CREDENTIALS__AWS_SECRET_ACCESS_KEY"],
-        region_name="us-east-1",
-    )
+    client = s3_client(env, read_timeout_s=30)
     bucket = env["SOURCES__S3__BUCKET_URL"].removeprefix("s3://")
     for item in client.list_objects_v2(Bucket=bucket)["Contents"]:
         key = item["Key"].replace(f"{DAY[:4]}/{DAY[5:7]}/{DAY[8:]}", f"{NEXT_DAY[:4]}/{NEXT_DAY[5:7]}/{NEXT_DAY[8:]}")

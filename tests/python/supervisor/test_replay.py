@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
 import psycopg2
 import pytest
 from end_to_end.helpers import PROJECT, Run, events_csv, orchestrate, rows
+from sandbox_clients import s3_client
 from supervisor_asks import ask
 
 from sandbox.process import running_sandbox
@@ -92,13 +92,7 @@ class Story:
 def own_project(folder: Path, env: dict[str, str], user: int) -> None:
     """A project with a source of its own beside the sandbox's: CSV files in a bucket, mapped by a staging model."""
     init_project(PROJECT, folder)
-    client = boto3.client(
-        "s3",
-        endpoint_url=env["SOURCES__S3__CREDENTIALS__ENDPOINT_URL"],
-        aws_access_key_id=env["SOURCES__S3__CREDENTIALS__AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=env["SOURCES__S3__CREDENTIALS__AWS_SECRET_ACCESS_KEY"],
-        region_name="us-east-1",
-    )
+    client = s3_client(env, read_timeout_s=30)
     client.create_bucket(Bucket="lake")
     lines = [f"A-{number},{user},Purchase,{DAY}T10:00:00Z,{number}.50" for number in range(1, ORDERS + 1)]
     body = "\n".join(["Order No,Customer,Kind,Placed At,Total", *lines]).encode()

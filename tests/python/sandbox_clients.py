@@ -11,7 +11,7 @@ import psycopg2
 from botocore.config import Config
 
 
-def s3_client(env: dict[str, str], **keys: str) -> Any:
+def s3_client(env: dict[str, str], *, read_timeout_s: float = 1, **keys: str) -> Any:
     section = "SOURCES__S3__CREDENTIALS__"
     settings = {
         "endpoint_url": env[f"{section}ENDPOINT_URL"],
@@ -19,7 +19,7 @@ def s3_client(env: dict[str, str], **keys: str) -> Any:
         "aws_secret_access_key": env[f"{section}AWS_SECRET_ACCESS_KEY"],
         "region_name": env[f"{section}REGION_NAME"],
     }
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=1)
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=read_timeout_s)
     return boto3.client("s3", config=config, **(settings | keys))
 
 
