@@ -22,7 +22,7 @@ check: $(VENV)/.ready
 	$(BIN)/sqlfluff lint --processes 2 models tests/generic tests/singular
 
 bench: $(VENV)/.ready
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --target $(TARGET)
 
 docs: $(VENV)/.ready
 	$(BIN)/python orchestrate.py docs

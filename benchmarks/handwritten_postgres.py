@@ -1,6 +1,6 @@
 """The yardstick for PostgreSQL: one script, by hand, for the same day, with ADBC's COPY and plain SQL.
 
-It does what Goalkeeper's pipeline does to the data and nothing else. Run by `python -m benchmarks.postgres`; needs the sandbox's
+It does what Goalkeeper's pipeline does to the data and nothing else. Run by `python -m benchmarks --target postgres`; needs the sandbox's
 SOURCES__ and POSTGRES_ variables. Prints the figures as JSON, which must be the day's.
 """
 

@@ -26,11 +26,17 @@ from sandbox.process import running_sandbox
 
 PROJECT = Path(__file__).resolve().parent.parent
 DAY = date(2025, 11, 16)
+PHASES = ("collect", "transform", "validate", "publish")
 PARTITIONED = ("analytics.events", "quarantine.quarantined_events", "quality.corrections")
 PLAIN = ("quality.quality_scores", "metadata.lineage", "metadata.load_outcomes")
 RAW = ("raw_s3.events", "raw_postgres.transactions", "raw_postgres.users", "raw_api.events")
 # keys of a copied day must be its own, or the look-back window would take the real one for a repetition
-OWN = {"event_id": "event_id || '_{day}'", "run_id": "'copy_{day}'", "load_id": "'copy_{day}'"}
+OWN = {
+    "event_id": "event_id || to_char(day, '_YYYYMMDD')",
+    "run_id": "to_char(day, '\"copy\"_YYYYMMDD')",
+    "load_id": "to_char(day, '\"copy\"_YYYYMMDD')",
+    "load_date": "day",
+}
 
 
 def main() -> int:
@@ -54,11 +60,10 @@ def main() -> int:
         )  # fmt: skip
         connection.autocommit = True
         cursor = connection.cursor()
-        print("days of history | events | publish s | transform s | validate s | whole run s", flush=True)
+        print(f"days of history | events | publish alone s | {' s | '.join(PHASES)} s | whole run s", flush=True)
         there = 0
         for days in options.days:
-            for number in range(there + 1, days + 1):
-                _copy_day(cursor, DAY - timedelta(days=number))
+            _copy_day_into(cursor, DAY - timedelta(days=days), DAY - timedelta(days=there + 1))
             there = days
             cursor.execute("analyze")
             # medians, because a server writes its caches back when it likes
@@ -66,13 +71,16 @@ def main() -> int:
             runs = [_run(env, folder) for _ in range(options.runs)]
             cursor.execute("select count(*) from analytics.events")
             (events,) = cursor.fetchone()
-            phases = [
-                statistics.median(run["phases"][name]["duration_s"] for run in runs)
-                for name in ("transform", "validate")
-            ]
-            whole = statistics.median(run["duration_s"] for run in runs)
-            publish = statistics.median(publishes)
-            print(f"{days} | {events:,} | {publish:.2f} | {phases[0]:.2f} | {phases[1]:.2f} | {whole:.2f}", flush=True)
+            phases = [[run["phases"][name]["duration_s"] for run in runs] for name in PHASES]
+            timings = [publishes, *phases, [run["duration_s"] for run in runs]]
+            print(
+                " | ".join([str(days), f"{events:,}", *(f"{statistics.median(one):.2f}" for one in timings)]),
+                flush=True,
+            )
+        cursor.execute(
+            "select coalesce(sum(idx_scan), 0) from pg_stat_user_indexes where indexrelname like '%\\_load\\_date'"
+        )
+        print(f"the indexes on load_date were read {cursor.fetchone()[0]:,} times")
         connection.close()
     return 0
 
@@ -119,33 +127,28 @@ def _publish() -> float:
     return time.perf_counter() - started
 
 
-def _copy_day(cursor: Any, day: date) -> None:
-    stamp = day.strftime("%Y_%m_%d")
+def _copy_day_into(cursor: Any, first: date, last: date) -> None:
     for table in PARTITIONED:
-        partition = f"day_partitions.{table.replace('.', '_')}_{stamp}"
-        cursor.execute(f"create table {partition} (like {table})")
-        _insert(cursor, table, partition, day)
+        for number in range((last - first).days + 1):
+            day = first + timedelta(days=number)
+            partition = f"day_partitions.{table.replace('.', '_')}_{day:%Y_%m_%d}"
+            cursor.execute(
+                f"create table {partition} partition of {table} for values from ('{day}') to ('{day + timedelta(days=1)}')"
+            )
+    for table in (*PARTITIONED, *PLAIN, *RAW):
         cursor.execute(
-            f"alter table {table} attach partition {partition} for values from ('{day}') to ('{day + timedelta(days=1)}')"
+            "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum",
+            (table,),
         )
-    for table in (*PLAIN, *RAW):
-        _insert(cursor, table, table, day)
-
-
-def _insert(cursor: Any, source: str, target: str, day: date) -> None:
-    cursor.execute(
-        "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped order by attnum",
-        (source,),
-    )
-    columns = [row[0] for row in cursor.fetchall()]
-    values = [
-        f"date '{day}'" if name == "load_date" else OWN.get(name, f'"{name}"').format(day=day.strftime("%Y%m%d"))
-        for name in columns
-    ]
-    quoted = ", ".join(f'"{name}"' for name in columns)
-    cursor.execute(
-        f"insert into {target} ({quoted}) select {', '.join(values)} from {source} where load_date = date '{DAY}'"
-    )
+        names = [row[0] for row in cursor.fetchall()]
+        columns = ", ".join(f'"{name}"' for name in names)
+        values = ", ".join(OWN.get(name, f'"{name}"') for name in names)
+        # in the order of the days, as they would have come
+        cursor.execute(
+            f"insert into {table} ({columns}) select {values} from {table} cross join "
+            f"(select cast(day as date) as day from generate_series(date '{first}', date '{last}', interval '1 day') as day) as days "
+            f"where load_date = date '{DAY}' order by day"
+        )
 
 
 if __name__ == "__main__":
