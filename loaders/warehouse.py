@@ -291,26 +291,24 @@ def _connection_parameters() -> dict[str, str]:
 
 
 def _postgres_settings() -> dict[str, Any]:
-    names = ("HOST", "PORT", "USER", "PASSWORD", "DB")
-    values = {name: os.environ.get(f"POSTGRES_{name}") for name in names}
+    def read(name: str, default: str = "") -> str:
+        return os.environ.get(f"POSTGRES_{name}") or default
+
     # a login of its own, that can do nothing but load, is used where there is one
-    for name in ("USER", "PASSWORD"):
-        values[name] = os.environ.get(f"POSTGRES_LOADER_{name}") or values[name]
-    defaults = {"PORT": "5432"}
-    for name in names:
-        if not (values[name] or defaults.get(name)):
-            raise ConfigurationError(
-                f"POSTGRES_{name} is not set. The postgres target needs "
-                f"{', '.join(f'POSTGRES_{needed}' for needed in names)}."
-            )
-    register_secrets([values["PASSWORD"]])
-    port = values["PORT"] or defaults["PORT"]
+    password = read("LOADER_PASSWORD") or read("PASSWORD")
+    if not password:
+        raise ConfigurationError(
+            "POSTGRES_PASSWORD is not set. The postgres target needs one, also where the server trusts everybody."
+        )
+    register_secrets([password])
+    port = read("PORT", "5432")
     if not port.isdigit():
         raise ConfigurationError(f"POSTGRES_PORT = {port!r} is not a port number.")
+    # the defaults of profiles/profiles.yml
     return {
-        "host": values["HOST"],
+        "host": read("HOST", "localhost"),
         "port": int(port),
-        "username": values["USER"],
-        "password": values["PASSWORD"],
-        "database": values["DB"],
+        "username": read("LOADER_USER") or read("USER", "goalkeeper"),
+        "password": password,
+        "database": read("DB", "warehouse"),
     }

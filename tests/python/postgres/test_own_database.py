@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
-from end_to_end.helpers import GOLDEN_DAY, orchestrate
+import pytest
+import yaml
+from end_to_end.helpers import GOLDEN_DAY, PROJECT, orchestrate
 
+from loaders.attempt import Deadline
+from loaders.warehouse import Warehouse
+from supervisor.warehouse_postgres import PostgresSettings
+
+PROFILES = PROJECT / "profiles" / "profiles.yml"
 DAY = ("--date", GOLDEN_DAY, "--target", "postgres", "--json")
 
 
@@ -22,3 +31,15 @@ def test_whoever_names_a_login_means_a_server_of_their_own(tmp_path: Path) -> No
     assert run.exit_code == 4, run.errors
     assert "localhost:1/warehouse can't be reached" in run.errors
     assert "sandbox's own database" not in run.errors
+
+
+def test_what_is_not_set_means_the_same_to_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("POSTGRES_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("POSTGRES_PASSWORD", "secret")
+    supervisor, loaders = PostgresSettings.from_env(), Warehouse("postgres", Deadline(10.0))._settings
+    profile = yaml.safe_load(re.sub(r"{{ env_var\('(\w+)', '(.*?)'\).*?}}", r"\2", PROFILES.read_text()))
+    dbt = profile["goalkeeper"]["outputs"]["postgres"]
+    for ours, theirs, named in [("host", "host", "host"), ("port", "port", "port"), ("user", "username", "user"),
+                                ("database", "database", "dbname")]:  # fmt: skip
+        assert str(getattr(supervisor, ours)) == str(loaders[theirs]) == str(dbt[named])
