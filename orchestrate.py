@@ -98,7 +98,8 @@ def warehouse_if_needed(request: Request) -> Iterator[Request]:
     from loaders.config import configured_source_names
     from supervisor.settings import UsageError
 
-    is_configured = any(os.environ.get(f"POSTGRES_{name}") for name in ("HOST", "PORT", "DB", "USER", "LOADER_USER"))
+    names = ("HOST", "PORT", "DB", "USER", "PASSWORD", "LOADER_USER", "LOADER_PASSWORD")
+    is_configured = any(os.environ.get(f"POSTGRES_{name}") for name in names)
     if request.target != "postgres" or is_configured or configured_source_names():
         yield request
         return

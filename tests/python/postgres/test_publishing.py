@@ -127,6 +127,18 @@ def test_what_is_joined_has_statistics(other: Any, published: Run, table: str) -
     assert query(other, sql)[0][0] > 0
 
 
+def test_a_vacuum_in_the_way_costs_no_load(servers: dict[str, str], published: Run, other: Any, tmp_path: Path) -> None:
+    query(other, "begin")
+    # the lock that a vacuum holds; one against wraparound lets nobody pass
+    query(other, "lock table raw_s3.events in share update exclusive mode")
+    try:
+        run = orchestrate(tmp_path, "--date", GOLDEN_DAY, "--target", "postgres", "--force", "--json", env=servers)
+    finally:
+        query(other, "rollback")
+    assert run.exit_code == 0, run.errors[-3_000:]
+    assert run.summary["published"] == 3_331
+
+
 def test_no_connection_reads_the_columns_of_every_partition(
     servers: dict[str, str], published: Run, tmp_path: Path
 ) -> None:
