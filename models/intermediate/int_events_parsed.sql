@@ -44,9 +44,9 @@ judged as (
         referred.*,
         nullif(concat_ws(
             ',',
-            failure_reasons,
-            case when is_type_unknown then 'event_type_unknown' end,
-            case when is_orphan then 'orphan_user' end
+            referred.failure_reasons,
+            case when referred.is_type_unknown then 'event_type_unknown' end,
+            case when referred.is_orphan then 'orphan_user' end
         ), '') as reasons
     from referred
 
