@@ -8,7 +8,7 @@ from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
 from dlt.destinations.impl.postgres.factory import postgres as postgres_destination
 from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
 
-from loaders.postgres import BUILTIN_TYPES
+from loaders.kinds.postgres import BUILTIN_TYPES
 
 
 class _CopyJob(PostgresParquetCopyJob):

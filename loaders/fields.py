@@ -8,7 +8,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from loaders.errors import ConfigurationError
+from loaders.providers import dlt_secret
+from loaders.redact import register_secrets
 from loaders.templates import check_template
+
+GIB = 1024**3
+MIB = 1024**2
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _TRUE = {"true", "1", "yes", "on"}
@@ -147,3 +152,15 @@ class Section:
 def env_name(where: str, key: str) -> str:
     """Return the environment variable of a dotted configuration path."""
     return f"{where}.{key}".replace(".", "__").upper()
+
+
+def secret(name: str, key: str, section: Section) -> str:
+    """Return a credential from the section or from dlt's own providers; the error says where to put it."""
+    value = section.text(key) or dlt_secret(name, section.where.rpartition(".")[2], key)
+    if value is None:
+        raise ConfigurationError(
+            f"{section.where}.{key} is missing. Put it into .dlt/secrets.toml "
+            f"(see .dlt/example.secrets.toml) or set {env_name(section.where, key)}."
+        )
+    register_secrets([value])
+    return value

@@ -17,12 +17,10 @@ from loaders.events import Events
 from loaders.failures import classify
 from loaders.redact import redact
 from loaders.retry import BACKOFF_S, Retries
-from loaders.sources import PostgresSource, RestApiSource, S3Source, Source, location
+from loaders.sources import Source
 from loaders.warehouse import Collected, Warehouse, collect, import_dlt
 
 logger = logging.getLogger("loaders")
-
-NOTHING_CAME = {"s3": "no objects", "postgres": "no rows", "rest_api": "no page"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,9 @@ def run(sources: Sequence[Source], settings: RunSettings, events: Events) -> Non
             "source_started",
             source=source.name,
             kind=source.kind,
-            location=location(source, settings.day),
+            title=source.title,
+            place=source.place,
+            location=source.location(settings.day),
         )
         collector = _Collector(source, settings, stamp, deadline, events)
         threading.Thread(
@@ -99,16 +99,6 @@ def run(sources: Sequence[Source], settings: RunSettings, events: Events) -> Non
     warehouse.close()
 
 
-def subject(source: Source, day: date) -> str:
-    """Return what a source is asked for, for errors that don't say so themselves."""
-    if isinstance(source, S3Source):
-        return f"s3://{location(source, day)}"
-    if isinstance(source, PostgresSource):
-        server = source.credentials
-        return f"{server.host}:{server.port}/{server.database}"
-    return location(source, day)
-
-
 class _Collector:
     """Collects one source in its own thread: open, read, write the load package."""
 
@@ -125,7 +115,7 @@ class _Collector:
         self._events = events
         self._folder = settings.workdir / "dlt" / source.name
         self._packages = 0
-        self._subject = subject(source, settings.day)
+        self._subject = source.subject(settings.day)
         self._retries = Retries(source.name, self._subject, deadline, events, backoff_s=settings.backoff_s)
         self._attempt = Attempt(
             stamp=stamp,
@@ -144,14 +134,15 @@ class _Collector:
             try:
                 collected = self._primary()
             except SourceError as failure:
-                source = self._source
-                if not (isinstance(source, RestApiSource) and source.fallback_url and failure.transient):
+                elsewhere = self._source.fallback() if failure.transient else None
+                if elsewhere is None:
                     raise
                 endpoints = 2
-                self._events.emit("fallback", source=source.name, endpoint=source.fallback_url)
-                collected = self._fallback(source, source.fallback_url)
+                address, source = elsewhere
+                self._events.emit("fallback", source=source.name, endpoint=address)
+                collected = self._fallback(source)
             if collected.collected == 0 and not self._source.allow_empty:
-                where = location(self._source, self._settings.day)
+                where = self._source.location(self._settings.day)
                 raise no_data_error(f"no data: {where} is empty")
         except Exception as failure:
             logger.warning("source %s failed", self._source.name, exc_info=True)
@@ -160,22 +151,11 @@ class _Collector:
 
     def _primary(self) -> Collected:
         source = self._source
-        if isinstance(source, S3Source):
-            from loaders.s3 import open_s3
+        if source.retries_steps:
+            return self._collect(source.open(self._attempt))
+        return self._retries(lambda: self._collect(source.open(self._attempt)))
 
-            return self._retries(lambda: self._collect(open_s3(source, self._attempt)))
-        if isinstance(source, PostgresSource):
-            from loaders.postgres import open_postgres
-
-            return self._retries(lambda: self._collect(open_postgres(source, self._attempt)))
-        from loaders.rest_api import open_rest_api
-
-        # its single pages are tried again, not the whole
-        return self._collect(open_rest_api(source, self._attempt, source.base_url))
-
-    def _fallback(self, source: RestApiSource, endpoint: str) -> Collected:
-        from loaders.rest_api import open_rest_api
-
+    def _fallback(self, source: Source) -> Collected:
         once = Retries(
             source.name, self._subject, self._attempt.deadline, self._events, tries=1, before=self._retries.tries
         )
@@ -186,7 +166,7 @@ class _Collector:
             progress=self._attempt.progress,
             retry=once,
         )
-        return self._collect(open_rest_api(source, attempt, endpoint))
+        return self._collect(source.open(attempt))
 
     def _collect(self, extraction: Extraction) -> Collected:
         self._packages += 1
@@ -241,7 +221,7 @@ def reason(outcome: Outcome, error: SourceError) -> str:
     source, tries = outcome.source, outcome.tries
     text = error.text if error.text[:2].isupper() else error.text[:1].lower() + error.text[1:]
     if error.transient:
-        what = "not loaded" if isinstance(error, WarehouseError) else NOTHING_CAME[source.kind]
+        what = "not loaded" if isinstance(error, WarehouseError) else source.nothing_came
         times = f"{tries} tries" if tries != 1 else "1 try"
         if outcome.endpoints > 1 and not isinstance(error, WarehouseError):
             times += " and one at the fallback endpoint"

@@ -9,9 +9,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from loaders.check import Check, check_source
 from loaders.config import read_sources
+from loaders.kinds.checks import Check
 from loaders.redact import redact
+from loaders.sources import check_source
 from supervisor.check_warehouse import check_warehouse
 from supervisor.reading import why_unreadable
 from supervisor.terminal import Column, Terminal

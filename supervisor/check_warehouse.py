@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 
-from loaders.check import Check
+from loaders.kinds.checks import Check
 from supervisor.rights import LEAST_VERSION, check_rights
 from supervisor.warehouse import DuckDBWarehouse, Session, Warehouse, WarehouseError
 

@@ -12,8 +12,6 @@ from supervisor.console import Console
 from supervisor.ledger import LoadOutcome
 from supervisor.settings import UsageError
 
-TITLES = {"s3": "S3", "postgres": "PostgreSQL", "rest_api": "API"}
-
 
 class Collector:
     """One run of `python -m loaders`.
@@ -98,7 +96,7 @@ class Collector:
         name = message.get("source", "")
         match message["event"]:
             case "source_started":
-                kind_title = TITLES.get(message["kind"], message["kind"])
+                kind_title = message["title"]
                 # the kind's own name reads best; a source called otherwise keeps its name beside it
                 self._titles[name] = kind_title if name in (message["kind"], "api") else f"{kind_title} {name}"
                 self._locations[name] = message.get("location", "")
@@ -178,8 +176,7 @@ class Collector:
 
 
 def _location_line(message: Mapping[str, Any]) -> str:
-    label = {"s3": "Bucket", "postgres": "Table", "rest_api": "Endpoint"}.get(message["kind"], "Location")
-    return f"{label}: {message.get('location', '')}"
+    return f"{message['place']}: {message.get('location', '')}"
 
 
 def _came(outcome: LoadOutcome) -> str:

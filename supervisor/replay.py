@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import Any
 
 from loaders.config import configured_source_names, read_sources
-from loaders.sources import PostgresSource
 from supervisor.collect import Collector
 from supervisor.command import (
     Request,
@@ -155,11 +154,7 @@ def reference_tables(request: Request, configured: Sequence[str]) -> dict[str, t
     Raises:
         UsageError: The source that was asked for is unknown or has none.
     """
-    tables = {
-        source.name: tuple(table.name for table in source.tables if table.reference)
-        for source in read_sources()
-        if isinstance(source, PostgresSource)
-    }
+    tables = {source.name: source.reference_tables() for source in read_sources()}
     tables = {name: names for name, names in tables.items() if names}
     wanted = request.source_filter
     if wanted is None:

@@ -23,16 +23,11 @@ import duckdb
 
 from loaders.attempt import Attempt, Deadline, Extraction, Stamp
 from loaders.events import Events
+from loaders.kinds.postgres import PostgresCredentials, PostgresSource, PostgresTable
+from loaders.kinds.rest_api import RestApiSource
+from loaders.kinds.s3 import S3Credentials, S3Source
 from loaders.run import RunSettings, run
-from loaders.sources import (
-    PostgresCredentials,
-    PostgresSource,
-    PostgresTable,
-    RestApiSource,
-    S3Credentials,
-    S3Source,
-    Source,
-)
+from loaders.sources import Source
 
 ROOT = Path(__file__).parents[3]
 DAY = date(2025, 11, 16)

@@ -7,9 +7,9 @@ from datetime import date
 
 from loader_helpers import DAY, Answer, Bucket, Database, ScriptedApi
 
-from loaders.check import check_source
 from loaders.config import read_sources
-from loaders.sources import PostgresSource, PostgresTable
+from loaders.kinds.postgres import PostgresSource, PostgresTable
+from loaders.sources import check_source
 
 
 def verdicts(checks: object) -> list[tuple[str, bool]]:

@@ -12,8 +12,10 @@ from loader_helpers import ROOT
 
 from loaders.config import configured_source_names, read_sources
 from loaders.errors import ConfigurationError
+from loaders.kinds.postgres import PostgresSource
+from loaders.kinds.rest_api import RestApiSource
+from loaders.kinds.s3 import S3Source
 from loaders.redact import redact
-from loaders.sources import PostgresSource, RestApiSource, S3Source
 
 API = '[sources.api]\nkind = "rest_api"\nbase_url = "https://api.example.com"\n'
 LAKE = '[sources.lake]\nkind = "s3"\nbucket_url = "s3://data-lake"\n'
@@ -200,7 +202,7 @@ def test_a_mounted_secret_is_found_through_dlt(monkeypatch: pytest.MonkeyPatch):
         asked.append(path)
         return "from-a-vault"
 
-    monkeypatch.setattr("loaders.config.dlt_secret", secret)
+    monkeypatch.setattr("loaders.fields.dlt_secret", secret)
     write("config.toml", SHOP)
     (shop,) = read_sources()
     assert isinstance(shop, PostgresSource)

@@ -14,20 +14,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from loaders.csvtext import plan_csv, read_csv
-from loaders.formats import (
-    Landed,
-    Piece,
-    format_of,
-    open_parquet,
-    read_json,
-    read_json_lines,
-    read_parquet,
-)
-from loaders.jsontext import BrokenJson, NotThere, records, simple_path
-from loaders.lines import split_lines
-from loaders.raw import column_names
-from loaders.streams import CHUNK_BYTES, Unreadable
+from loaders.formats.csv import plan_csv, read_csv
+from loaders.formats.json import BrokenJson, NotThere, records, simple_path
+from loaders.formats.lines import split_lines
+from loaders.formats.parquet import Landed, Piece, format_of, open_parquet, read_json, read_json_lines, read_parquet
+from loaders.formats.raw import column_names
+from loaders.formats.streams import CHUNK_BYTES, Unreadable
 
 LIMIT = 50 * 1024**2
 

@@ -13,8 +13,7 @@ from loader_helpers import DAY, FIXED, Database, load, make_attempt, read_rows, 
 from loaders.config import read_sources
 from loaders.errors import SourceError
 from loaders.failures import classify
-from loaders.postgres import connection_uri, open_postgres
-from loaders.sources import PostgresCredentials, PostgresSource, PostgresTable, location
+from loaders.kinds.postgres import PostgresCredentials, PostgresSource, PostgresTable, connection_uri, open_postgres
 
 
 def test_columns_come_as_text_in_the_order_of_the_key(database: Database, tmp_path: Path):
@@ -245,4 +244,4 @@ def test_connection_strings_quote_every_part():
 
 def test_location_names_the_day(database: Database):
     source = database.source(database.table("t_{date:%Y%m%d}", target="t"), database.table("users", reference=True))
-    assert location(source, DAY) == "t_20251116"
+    assert source.location(DAY) == "t_20251116"

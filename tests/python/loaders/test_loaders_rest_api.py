@@ -13,18 +13,17 @@ import pytest
 from loader_helpers import Answer, Loaded, ScriptedApi, load, make_attempt, read_rows, values
 
 from loaders.errors import SourceError
-from loaders.http import Origin, retry_after
-from loaders.rest_api import open_rest_api
-from loaders.sources import RestApiSource
+from loaders.kinds.http import Origin, retry_after
+from loaders.kinds.rest_api import RestApiSource, open_rest_api
 
 
 def rows_of(source: RestApiSource, folder: Path) -> list[dict[str, object]]:
-    return read_rows(open_rest_api(source, make_attempt(folder), source.base_url))
+    return read_rows(open_rest_api(source, make_attempt(folder)))
 
 
 def failure_of(source: RestApiSource, folder: Path, deadline_s: float = 30) -> SourceError:
     with pytest.raises(SourceError) as caught:
-        read_rows(open_rest_api(source, make_attempt(folder, deadline_s), source.base_url))
+        read_rows(open_rest_api(source, make_attempt(folder, deadline_s)))
     return caught.value
 
 

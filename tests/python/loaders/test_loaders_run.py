@@ -340,7 +340,7 @@ def test_the_warehouse_is_not_left_locked(bucket: Bucket, tmp_path: Path):
 
 def test_pandas_is_never_imported_and_dlt_only_in_the_end():
     script = (
-        "import sys\nimport loaders.__main__, loaders.check\n"
+        "import sys\nimport loaders.__main__, loaders.sources\n"
         "print([m for m in ('dlt', 'pyarrow', 'boto3', 'requests', 'pandas') if m in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout

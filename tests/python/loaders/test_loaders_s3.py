@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from loader_helpers import DAY, FIXED, Bucket, load, make_attempt, read_rows, values
 
-from loaders import s3
 from loaders.errors import SourceError
 from loaders.failures import classify
-from loaders.s3 import open_s3, refusal
+from loaders.kinds import s3
+from loaders.kinds.s3 import open_s3, refusal
 
 PREFIX = "raw/2025/11/16/"
 

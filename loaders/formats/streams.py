@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from loaders.raw import REPLACEMENT
+from loaders.formats.raw import REPLACEMENT
 
 CHUNK_BYTES = 16 * 1024**2
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}

@@ -11,20 +11,43 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+from urllib.parse import urlencode, urlsplit
 
 import pyarrow as pa
 
-from loaders.attempt import Attempt, Deadline, Extraction
-from loaders.errors import SourceError
-from loaders.http import GuardedSession, request_line
-from loaders.jsontext import BrokenJson, NotThere, records, simple_path
-from loaders.raw import PAYLOAD, TEXT, clean_text, raw_schema, stamped, without_nul
-from loaders.sources import RestApiSource, endpoint_url
-from loaders.templates import fill_template
+from loaders.attempt import Attempt, Deadline, Extraction, Stamp
+from loaders.errors import ConfigurationError, SourceError
+from loaders.fields import MIB, Section, secret
+from loaders.formats.json import BrokenJson, NotThere, records, simple_path
+from loaders.formats.raw import PAYLOAD, TEXT, clean_text, raw_schema, stamped, without_nul
+from loaders.kinds.checks import Check, failed_check
+from loaders.kinds.http import GuardedSession, request_line
+from loaders.templates import check_template, fill_template
+
+PAGINATORS = {
+    "single_page": (),
+    "auto": (),
+    "json_link": (),
+    "header_link": (),
+    "header_cursor": (),
+    "cursor": (),
+    "offset": ("limit", "offset", "maximum_offset"),
+    "page_number": ("base_page", "page", "maximum_page"),
+}
+"""Types of dlt's rest_api paginators, and which of their options are whole numbers."""
+AUTHS = {
+    "bearer": ("token",),
+    "api_key": ("api_key",),
+    "http_basic": ("username", "password"),
+    "oauth2_client_credentials": ("access_token_url", "client_id", "client_secret"),
+}
+"""Types of dlt's rest_api authentication, and what each can't do without."""
 
 _NEEDS_ONLY_A_LINK = {"single_page", "json_link", "header_link", "header_cursor", "cursor", "auto"}
 """Paginators that leave the first request as it is, so it can go out before dlt is imported."""
@@ -40,26 +63,25 @@ class Page:
     response: Any
 
 
-def open_rest_api(source: RestApiSource, attempt: Attempt, base_url: str) -> Extraction:
+def open_rest_api(source: RestApiSource, attempt: Attempt) -> Extraction:
     """Ask for the first page, then return how to read all of them.
 
     Args:
         source: The endpoint.
         attempt: Its `retry` repeats single pages, so that a long read isn't begun again.
-        base_url: The primary or the fallback address.
 
     Raises:
         SourceError: When the first page can't be had.
     """
     day = attempt.stamp.load_date
     deadline = Deadline(min(source.total_timeout_s, attempt.deadline.remaining()))
-    session = GuardedSession(base_url, deadline, source.timeout_s, source.max_page_bytes)
+    session = GuardedSession(source.base_url, deadline, source.timeout_s, source.max_page_bytes)
     schema = raw_schema([])
     attempt.landing.mkdir(parents=True, exist_ok=True)
     for old in attempt.landing.glob("page-*.json"):
         # pages of an earlier try at another endpoint
         old.unlink()
-    reader = _PageReader(source, session, day, base_url)
+    reader = _PageReader(source, session, day)
     first = attempt.retry(reader.fetch, deadline)
     detail: dict[str, Any] = {"pages": 0}
 
@@ -133,7 +155,7 @@ def _with_header(request: Any, name: str, value: str) -> Any:
 class _PageReader:
     """Holds the request for the next page and moves it on with dlt's paginator."""
 
-    def __init__(self, source: RestApiSource, session: GuardedSession, day: date, base_url: str) -> None:
+    def __init__(self, source: RestApiSource, session: GuardedSession, day: date) -> None:
         from requests import Request
 
         self._source = source
@@ -144,7 +166,7 @@ class _PageReader:
         self._contents: dict[bytes, int] = {}
         self._request = Request(
             "GET",
-            endpoint_url(source, base_url, day),
+            endpoint_url(source, source.base_url, day),
             headers={"Accept": "application/json", **source.headers},
             params={key: fill_template(value, day) for key, value in source.params.items()},
         )
@@ -263,3 +285,162 @@ def _utf8_or(body: bytes, other: str) -> str:
     except UnicodeDecodeError:
         return other
     return "utf-8"
+
+
+@dataclass(frozen=True)
+class RestApiSource:
+    """A paged JSON endpoint; `paginator` and `auth` are in the form of dlt's rest_api source."""
+
+    name: str
+    base_url: str
+    fallback_url: str | None
+    path: str
+    params: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    data_selector: str | None
+    table: str
+    paginator: Mapping[str, Any]
+    auth: Mapping[str, Any] = field(repr=False)
+    timeout_s: float
+    total_timeout_s: float
+    max_page_bytes: int
+    allow_empty: bool
+    kind: ClassVar[str] = "rest_api"
+    title: ClassVar[str] = "API"
+    place: ClassVar[str] = "Endpoint"
+    nothing_came: ClassVar[str] = "no page"
+    retries_steps: ClassVar[bool] = True
+
+    def location(self, day: date) -> str:
+        """See `loaders.sources.Source`."""
+        url = endpoint_url(self, self.base_url, day)
+        params = {key: fill_template(value, day) for key, value in self.params.items()}
+        return f"{url}?{urlencode(params)}" if params else url
+
+    def subject(self, day: date) -> str:
+        """See `loaders.sources.Source`."""
+        return self.location(day)
+
+    def fallback(self) -> tuple[str, RestApiSource] | None:
+        """See `loaders.sources.Source`."""
+        if self.fallback_url is None:
+            return None
+        return self.fallback_url, replace(self, base_url=self.fallback_url, fallback_url=None)
+
+    def references(self) -> RestApiSource | None:
+        """See `loaders.sources.Source`."""
+        return None
+
+    def reference_tables(self) -> tuple[str, ...]:
+        """See `loaders.sources.Source`."""
+        return ()
+
+    def open(self, attempt: Attempt) -> Extraction:
+        """See `loaders.sources.Source`."""
+        return open_rest_api(self, attempt)
+
+    def check(self, day: date, deadline: Deadline) -> list[Check]:
+        """See `loaders.sources.Source`."""
+        return _check(self, day, deadline)
+
+
+def endpoint_url(source: RestApiSource, base_url: str, day: date) -> str:
+    """Return an endpoint's URL at its primary or its fallback address, without parameters."""
+    path = fill_template(source.path, day).lstrip("/")
+    return f"{base_url.rstrip('/')}/{path}" if path else base_url
+
+
+def read(name: str, section: Section) -> RestApiSource:
+    """Return the REST source that a configuration section describes."""
+    params = {
+        key: check_template(str(value), f"{section.where}.params.{key}")
+        for key, value in section.mapping("params").items()
+    }
+    fallback = section.text("fallback_url")
+    return RestApiSource(
+        name=name,
+        base_url=_http_url(section, "base_url", section.required("base_url", "https://host/v1")),
+        fallback_url=_http_url(section, "fallback_url", fallback) if fallback else None,
+        path=section.template("path", "") or "",
+        params=params,
+        headers={key: str(value) for key, value in section.mapping("headers").items()},
+        data_selector=section.text("data_selector"),
+        table=section.name("table", "events"),
+        paginator=_read_paginator(section.raw("paginator"), section.where),
+        auth=_read_auth(name, section.raw("auth"), section.where),
+        timeout_s=section.number("timeout_s", 30, 0.1),
+        total_timeout_s=section.number("total_timeout_s", 600, 0.1),
+        max_page_bytes=int(section.number("max_page_bytes", 256 * MIB, 1)),
+        allow_empty=section.flag("allow_empty"),
+    )
+
+
+def _read_paginator(value: Any, where: str) -> dict[str, Any]:
+    options: dict[str, Any] = dict(value or {}) if not isinstance(value, str) else {"type": value}
+    options.setdefault("type", "auto" if options else "single_page")
+    kind = options["type"]
+    if kind not in PAGINATORS:
+        raise ConfigurationError(f"{where}.paginator.type = {kind!r} is not one of: {', '.join(PAGINATORS)}.")
+    for key in PAGINATORS[kind]:
+        if key in options:
+            options[key] = int(Section(options, f"{where}.paginator").number(key, 0, 0))
+    return options
+
+
+def _read_auth(name: str, value: Any, where: str) -> dict[str, Any]:
+    options = {"type": value} if isinstance(value, str) else dict(value or {})
+    if not options:
+        return {}
+    kind = options.setdefault("type", "bearer")
+    if kind not in AUTHS:
+        raise ConfigurationError(f"{where}.auth.type = {kind!r} is not one of: {', '.join(AUTHS)}.")
+    for key in AUTHS[kind]:
+        options[key] = options.get(key) or secret(name, key, Section({}, f"{where}.auth"))
+    return options
+
+
+def _http_url(section: Section, key: str, value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ConfigurationError(
+            f"{section.where}.{key} must be an http or https URL without a user in it; "
+            f"credentials go into {section.where}.auth."
+        )
+    return value
+
+
+class _Once:
+    """A retry that doesn't: a check shows what happens at the first try."""
+
+    def __call__(self, step: Callable[[], Any], within: Deadline | None = None) -> Any:
+        """Run the step."""
+        return step()
+
+
+def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
+    from loaders.kinds.rest_api import open_rest_api
+
+    checks = []
+    endpoints = {"reach": source.base_url, "fallback": source.fallback_url}
+    for name, base_url in endpoints.items():
+        if base_url is None:
+            continue
+        with TemporaryDirectory() as folder:
+            stamp = Stamp(day, "check", datetime.now(UTC))
+            attempt = Attempt(stamp, Path(folder), deadline, lambda _: None, _Once())
+            try:
+                extraction = open_rest_api(replace(source, base_url=base_url), attempt)
+                rows = 0
+                for _, table in extraction.tables:
+                    # the first page is enough
+                    rows = table.num_rows
+                    break
+            except Exception as error:
+                # a passing failure means that nothing answers; any other one is an answer
+                right = "a valid credential" if isinstance(error, SourceError) else None
+                checks.append(failed_check(name, error, base_url, right))
+                continue
+        checks.append(Check(name, True, f"{base_url} answers"))
+        if name == "reach":
+            checks.append(Check("day", rows > 0 or source.allow_empty, f"{rows} records on page 1"))
+    return checks

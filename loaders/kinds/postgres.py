@@ -8,21 +8,23 @@ the binary COPY protocol straight into Arrow.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
-from urllib.parse import quote, urlencode
+from typing import Any, ClassVar
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from loaders.attempt import Attempt, Extraction
-from loaders.errors import SourceError, no_data_error
+from loaders.attempt import Attempt, Deadline, Extraction
+from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify
-from loaders.raw import TEXT, column_names, raw_schema, stamped
-from loaders.sources import PostgresCredentials, PostgresSource, PostgresTable
+from loaders.fields import NAME, Section, secret
+from loaders.formats.raw import TEXT, column_names, raw_schema, stamped
+from loaders.kinds.checks import Check, failed_check
+from loaders.providers import NATIVE
 from loaders.templates import fill_template
 
 CONNECT_TIMEOUT_S = 10
@@ -226,3 +228,169 @@ def _read(connection: Any, query: Query, schema: pa.Schema, attempt: Attempt) ->
         raise
     except Exception as error:
         raise classify(error, f"table {query.source_object}") from error
+
+
+@dataclass(frozen=True)
+class PostgresCredentials:
+    """How to connect to a source database; `query` holds further libpq parameters."""
+
+    host: str
+    port: int
+    database: str
+    username: str
+    password: str | None = field(repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class PostgresTable:
+    """One table to read; `table` and `where` are templates, `name` is the raw table's name."""
+
+    name: str
+    table: str
+    schema: str
+    where: str | None
+    reference: bool
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PostgresSource:
+    """Tables of one database, read in one snapshot."""
+
+    name: str
+    tables: tuple[PostgresTable, ...]
+    allow_empty: bool
+    timeout_s: float
+    credentials: PostgresCredentials
+    kind: ClassVar[str] = "postgres"
+    title: ClassVar[str] = "PostgreSQL"
+    place: ClassVar[str] = "Table"
+    nothing_came: ClassVar[str] = "no rows"
+    retries_steps: ClassVar[bool] = False
+
+    def location(self, day: date) -> str:
+        """See `loaders.sources.Source`."""
+        daily = [table for table in self.tables if not table.reference] or self.tables
+        return ", ".join(fill_template(table.table, day) for table in daily)
+
+    def subject(self, day: date) -> str:
+        """See `loaders.sources.Source`."""
+        server = self.credentials
+        return f"{server.host}:{server.port}/{server.database}"
+
+    def fallback(self) -> tuple[str, PostgresSource] | None:
+        """See `loaders.sources.Source`."""
+        return None
+
+    def references(self) -> PostgresSource | None:
+        """See `loaders.sources.Source`."""
+        tables = tuple(table for table in self.tables if table.reference)
+        return replace(self, tables=tables, allow_empty=True) if tables else None
+
+    def reference_tables(self) -> tuple[str, ...]:
+        """See `loaders.sources.Source`."""
+        return tuple(table.name for table in self.tables if table.reference)
+
+    def open(self, attempt: Attempt) -> Extraction:
+        """See `loaders.sources.Source`."""
+        return open_postgres(self, attempt)
+
+    def check(self, day: date, deadline: Deadline) -> list[Check]:
+        """See `loaders.sources.Source`."""
+        return _check(self, day, deadline)
+
+
+def read(name: str, section: Section) -> PostgresSource:
+    """Return the PostgreSQL source that a configuration section describes."""
+    schema = section.text("schema", "public") or "public"
+    tables = section.section("tables")
+    parsed = tuple(_read_table(tables.section(key), key, schema) for key in sorted(tables.keys()))
+    if not parsed:
+        raise ConfigurationError(
+            f"{section.where}.tables is missing. Add for example "
+            f'[{section.where}.tables.transactions] with table = "transactions".'
+        )
+    return PostgresSource(
+        name=name,
+        tables=parsed,
+        allow_empty=section.flag("allow_empty"),
+        timeout_s=section.number("timeout_s", 600, 0.1),
+        credentials=_read_postgres_credentials(name, section.raw("credentials"), section.where),
+    )
+
+
+def _read_table(section: Section, key: str, schema: str) -> PostgresTable:
+    if not NAME.fullmatch(key):
+        raise ConfigurationError(
+            f"[{section.where}]: {key!r} is not a table name for the warehouse. Use lower-case "
+            "letters, digits and underscores; the source's own name goes into `table`."
+        )
+    table = PostgresTable(
+        name=key,
+        table=section.template("table", key) or key,
+        schema=section.text("schema", schema) or schema,
+        where=section.template("where"),
+        reference=section.flag("reference"),
+        columns=section.names("columns"),
+    )
+    section.done()
+    return table
+
+
+def _read_postgres_credentials(name: str, values: Any, where: str) -> PostgresCredentials:
+    native = {NATIVE: values} if isinstance(values, str) else values or {}
+    section = Section(native, f"{where}.credentials")
+    url = urlsplit(section.text(NATIVE) or "")
+    driver = section.text("drivername", url.scheme) or "postgresql"
+    if driver.partition("+")[0] not in ("postgresql", "postgres"):
+        raise ConfigurationError(f"{section.where}.drivername = {driver!r} must be postgresql.")
+    query = dict(parse_qsl(url.query))
+    query |= {key: str(value) for key, value in section.mapping("query").items()}
+    password = section.text("password") or unquote(url.password or "") or None
+    if password is None and "passfile" not in query:
+        password = secret(name, "password", section)
+    credentials = PostgresCredentials(
+        host=section.text("host") or url.hostname or section.required("host", "db.example.com"),
+        port=int(section.number("port", url.port or 5432, 1)),
+        database=section.text("database") or url.path.strip("/") or section.required("database", "shop"),
+        username=section.text("username") or unquote(url.username or "") or section.required("username", "loader"),
+        password=password,
+        query=query,
+    )
+    section.done()
+    return credentials
+
+
+def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]:
+    from loaders.kinds.postgres import connect, full_name, make_query
+
+    place = f"{source.credentials.host}:{source.credentials.port}/{source.credentials.database}"
+    try:
+        connection = connect(source, deadline.remaining())
+    except Exception as error:
+        return [failed_check("reach", error, place, f"CONNECT on {source.credentials.database}")]
+    checks = [Check("reach", True, f"{place} answers")]
+    try:
+        for table in source.tables:
+            name = full_name(table, day)
+            try:
+                query = make_query(connection, table, day)
+                if query is None:
+                    ok = source.allow_empty and not table.reference
+                    checks.append(Check("day", ok, f"table {name} does not exist"))
+                    continue
+                checks.append(Check("day", True, f"table {name} exists"))
+                with connection.cursor() as cursor:
+                    cursor.execute(f"select 1 from ({query.sql}) as checked limit 1")
+                    cursor.fetchall()
+                checks.append(Check("read", True, f"table {name} can be read"))
+            except Exception as error:
+                right = f"SELECT on {name} (and USAGE on schema {table.schema})"
+                checks.append(failed_check("read", error, name, right))
+                # the transaction is void now; the other tables need a new one
+                connection.close()
+                connection = connect(source, deadline.remaining())
+    finally:
+        connection.close()
+    return checks

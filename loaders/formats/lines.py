@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.raw import TEXT
+from loaders.formats.raw import TEXT
 
 _NEWLINE = 10
 

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loaders.jsontext import BrokenJson, NotThere, Trailing, records, simple_path
-from loaders.lines import split_lines
-from loaders.raw import PAYLOAD, TEXT, Rejected, clean_text
-from loaders.streams import CappedReader, Unreadable, escaped, utf8_chunks, whole_text
+from loaders.formats.json import BrokenJson, NotThere, Trailing, records, simple_path
+from loaders.formats.lines import split_lines
+from loaders.formats.raw import PAYLOAD, TEXT, Rejected, clean_text
+from loaders.formats.streams import CappedReader, Unreadable, escaped, utf8_chunks, whole_text
 
 FORMATS = {
     ".parquet": "Parquet",

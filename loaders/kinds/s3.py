@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
 from loaders.attempt import Attempt, Deadline, Extraction
-from loaders.csvtext import CsvPlan, plan_csv, read_csv
-from loaders.errors import SourceError, no_data_error
-from loaders.formats import (
+from loaders.errors import ConfigurationError, SourceError, no_data_error
+from loaders.failures import classify
+from loaders.fields import GIB, Section, secret
+from loaders.formats.csv import CsvPlan, plan_csv, read_csv
+from loaders.formats.parquet import (
     FORMATS,
     Landed,
     Piece,
@@ -25,10 +29,12 @@ from loaders.formats import (
     read_parquet,
     rejected_piece,
 )
-from loaders.raw import TEXT, Rejected, column_names, raw_schema, rejected_table, stamped
-from loaders.sources import S3Source
-from loaders.streams import Unreadable
+from loaders.formats.raw import TEXT, Rejected, column_names, raw_schema, rejected_table, stamped
+from loaders.formats.streams import Unreadable
+from loaders.kinds.checks import Check, failed_check
 from loaders.templates import fill_template
+
+_S3_RIGHTS = {"list": "s3:ListBucket", "read": "s3:GetObject"}
 
 FETCH_THREADS = 4
 LIST_PAGE = 1000
@@ -266,3 +272,149 @@ def _read(source: S3Source, plan: _Plan) -> Iterator[Piece]:
     if kind == "JSON":
         return read_json(plan.file, limit, source.data_selector)
     return read_json_lines(plan.file, limit)
+
+
+@dataclass(frozen=True)
+class S3Credentials:
+    """Keys for an S3 endpoint; both key fields are None when boto3's own chain is to be used."""
+
+    aws_access_key_id: str | None = field(repr=False)
+    aws_secret_access_key: str | None = field(repr=False)
+    aws_session_token: str | None = field(repr=False)
+    region_name: str | None
+    endpoint_url: str | None
+    profile_name: str | None
+
+
+@dataclass(frozen=True)
+class S3Source:
+    """Objects below one prefix of a bucket; `path` is a template, sizes are bytes."""
+
+    name: str
+    bucket: str
+    path: str
+    file_glob: str
+    table: str
+    columns: tuple[str, ...]
+    data_selector: str | None
+    csv_delimiter: str
+    csv_header: bool
+    max_object_bytes: int
+    allow_empty: bool
+    timeout_s: float
+    credentials: S3Credentials
+    kind: ClassVar[str] = "s3"
+    title: ClassVar[str] = "S3"
+    place: ClassVar[str] = "Bucket"
+    nothing_came: ClassVar[str] = "no objects"
+    retries_steps: ClassVar[bool] = False
+
+    def location(self, day: date) -> str:
+        """See `loaders.sources.Source`."""
+        return f"{self.bucket}/{fill_template(self.path, day)}"
+
+    def subject(self, day: date) -> str:
+        """See `loaders.sources.Source`."""
+        return f"s3://{self.location(day)}"
+
+    def fallback(self) -> tuple[str, S3Source] | None:
+        """See `loaders.sources.Source`."""
+        return None
+
+    def references(self) -> S3Source | None:
+        """See `loaders.sources.Source`."""
+        return None
+
+    def reference_tables(self) -> tuple[str, ...]:
+        """See `loaders.sources.Source`."""
+        return ()
+
+    def open(self, attempt: Attempt) -> Extraction:
+        """See `loaders.sources.Source`."""
+        return open_s3(self, attempt)
+
+    def check(self, day: date, deadline: Deadline) -> list[Check]:
+        """See `loaders.sources.Source`."""
+        return _check(self, day, deadline)
+
+
+def read(name: str, section: Section) -> S3Source:
+    """Return the S3 source that a configuration section describes."""
+    url = section.required("bucket_url", "s3://data-lake")
+    parts = urlsplit(url)
+    if parts.scheme != "s3" or not parts.netloc or parts.path.strip("/"):
+        raise ConfigurationError(
+            f"{section.where}.bucket_url = {url!r} must look like s3://bucket. A folder goes into {section.where}.path."
+        )
+    credentials = section.section("credentials")
+    keys = {
+        key: credentials.text(key) or _partner(name, key, credentials)
+        for key in ("aws_access_key_id", "aws_secret_access_key")
+    }
+    header = section.flag("csv_header", True)
+    columns = section.names("columns")
+    if not header and not columns:
+        raise ConfigurationError(
+            f"{section.where}.csv_header = false needs {section.where}.columns, "
+            "the names of the columns in their order."
+        )
+    source = S3Source(
+        name=name,
+        bucket=parts.netloc,
+        path=section.template("path", "") or "",
+        file_glob=section.text("file_glob", "*") or "*",
+        table=section.name("table", "events"),
+        columns=columns,
+        data_selector=section.text("data_selector"),
+        csv_delimiter=section.text("csv_delimiter", ",") or ",",
+        csv_header=header,
+        max_object_bytes=int(section.number("max_object_bytes", 4 * GIB, 1)),
+        allow_empty=section.flag("allow_empty"),
+        timeout_s=section.number("timeout_s", 60, 0.1),
+        credentials=S3Credentials(
+            **keys,
+            aws_session_token=credentials.text("aws_session_token"),
+            region_name=credentials.text("region_name"),
+            endpoint_url=credentials.text("endpoint_url"),
+            profile_name=credentials.text("profile_name"),
+        ),
+    )
+    if len(source.csv_delimiter) != 1:
+        raise ConfigurationError(f"{section.where}.csv_delimiter = {source.csv_delimiter!r} must be one character.")
+    credentials.done()
+    return source
+
+
+def _partner(name: str, key: str, credentials: Section) -> str | None:
+    if not {"aws_access_key_id", "aws_secret_access_key"} & set(credentials.keys()):
+        # neither half is there: boto3's own chain (profile, instance role) is meant
+        return None
+    return secret(name, key, credentials)
+
+
+def _check(source: S3Source, day: date, deadline: Deadline) -> list[Check]:
+    from loaders.kinds.s3 import list_objects, make_client
+    from loaders.templates import fill_template
+
+    prefix = fill_template(source.path, day)
+    where = f"s3://{source.bucket}/{prefix}"
+    try:
+        client = make_client(source, deadline)
+        listed = list_objects(client, source, prefix)
+    except Exception as error:
+        failure = classify(error, where)
+        name = "reach" if failure.transient else "list"
+        return [failed_check(name, error, where, f"{_S3_RIGHTS['list']} on bucket {source.bucket}")]
+    checks = [
+        Check("reach", True, f"{source.credentials.endpoint_url or 'Amazon S3'} answers"),
+        Check("list", True, f"bucket {source.bucket} can be listed"),
+        Check("day", bool(listed) or source.allow_empty, f"{len(listed)} objects below {where}"),
+    ]
+    if listed:
+        try:
+            client.head_object(Bucket=source.bucket, Key=listed[0].key)
+            checks.append(Check("read", True, f"{listed[0].key} can be read"))
+        except Exception as error:
+            right = f"{_S3_RIGHTS['read']} on {source.bucket}/{prefix}*"
+            checks.append(failed_check("read", error, listed[0].key, right))
+    return checks

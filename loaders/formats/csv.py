@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from loaders.formats import Landed, Piece, rejected_piece
-from loaders.raw import TEXT, Rejected
-from loaders.streams import escaped, utf8_chunks
+from loaders.formats.parquet import Landed, Piece, rejected_piece
+from loaders.formats.raw import TEXT, Rejected
+from loaders.formats.streams import escaped, utf8_chunks
 
 _BLOCK_BYTES = 16 * 1024**2
 _IN_MEMORY_BYTES = 256 * 1024**2
