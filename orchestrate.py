@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from supervisor.answers import Place
-    from supervisor.command import Request
-    from supervisor.quarantine import Choice
+    from supervisor.commands.answer import Place
+    from supervisor.common.request import Request
+    from supervisor.record.quarantine import Choice
 
 PROGRAM_DIR = Path(__file__).resolve().parent
 TARGETS = ("duckdb", "postgres")
@@ -75,7 +75,7 @@ def sandbox_if_needed(
         return
     from sandbox.faults import FaultsError, parse_faults
     from sandbox.process import running_sandbox
-    from supervisor.settings import UsageError
+    from supervisor.common.errors import UsageError
 
     faults = os.environ.get("SANDBOX_FAULTS") or default_faults
     try:
@@ -96,7 +96,7 @@ def sandbox_if_needed(
 def warehouse_if_needed(request: Request) -> Iterator[Request]:
     """Start the sandbox before the run when the target is PostgreSQL and nothing is configured: it lends a database."""
     from loaders.config import configured_source_names
-    from supervisor.settings import UsageError
+    from supervisor.common.errors import UsageError
 
     names = ("HOST", "PORT", "DB", "USER", "PASSWORD", "LOADER_USER", "LOADER_PASSWORD")
     is_configured = any(os.environ.get(f"POSTGRES_{name}") for name in names)
@@ -162,15 +162,15 @@ def span_options(command: F) -> F:
 
 def make_place(target: str) -> Place:
     """Where a command works: the dbt project is that of the working directory if it is one."""
-    from supervisor.answers import Place
-    from supervisor.project_init import choose_project
+    from supervisor.commands.answer import Place
+    from supervisor.commands.init import choose_project
 
     return Place(project_dir=choose_project(Path.cwd(), PROGRAM_DIR), work_dir=Path.cwd(), target=target)
 
 
 def make_request(place: Place, day: date, goal_path: Path | None, **options: Any) -> Request:
     """What a run is asked to do."""
-    from supervisor.command import Request
+    from supervisor.common.request import Request
 
     return Request(
         project_dir=place.project_dir,
@@ -235,12 +235,12 @@ def main(
     options = {"source_filter": source_filter, "force": force, "archive": archive, "console_mode": console}
     request = make_request(make_place(target), span[0], goal_path, **options)
     if day is None:
-        from supervisor import answers
+        from supervisor.commands.run import backfill as answer
 
-        sys.exit(answers.backfill(request, span, keep_going=keep_going, as_json=as_json))
+        sys.exit(answer(request, span, keep_going=keep_going, as_json=as_json))
     if keep_going:
         raise click.UsageError(f"--keep-going needs several days. Try: --from {day} --to {day} --keep-going")
-    from supervisor.command import run_command
+    from supervisor.run.command import run_command
 
     with warehouse_if_needed(request) as prepared:
         result = run_command(prepared)
@@ -268,9 +268,9 @@ def status(day: date | None, first: date | None, last: date | None, target: str,
 
     Complete, partial, escalated, never run or running now, with the command that comes next. Starts nothing.
     """
-    from supervisor import answers
+    from supervisor.commands.status import status as answer
 
-    sys.exit(answers.status(make_place(target), make_span(day, first, last), as_json))
+    sys.exit(answer(make_place(target), make_span(day, first, last), as_json))
 
 
 @main.command()
@@ -284,11 +284,11 @@ def plan(day: date | None, target: str, goal_path: Path | None, as_json: bool) -
     The phases with dependencies, budgets, success indicators and risks, the strategy with the volumes that it is chosen
     from, and where the goal and dbt_project.yml differ. Changes nothing.
     """
-    from supervisor import answers
+    from supervisor.commands.plan import plan as answer
 
     place = make_place(target)
     goal = goal_path or place.project_dir / "goal.md"
-    sys.exit(answers.plan(place, day or datetime.now(UTC).date(), goal, SANDBOX_SOURCES, as_json))
+    sys.exit(answer(place, day or datetime.now(UTC).date(), goal, SANDBOX_SOURCES, as_json))
 
 
 @main.command()
@@ -300,11 +300,11 @@ def check(day: date | None, target: str, as_json: bool) -> None:
 
     Says what can be reached and with what rights, and names each right that is missing. Exit code 1 when one is.
     """
-    from supervisor import answers
+    from supervisor.commands.check import check as answer
 
     # what is tried once can't pass by itself, as the golden day's timeout does
     sandbox = functools.partial(sandbox_if_needed, default_faults="none")
-    sys.exit(answers.check(make_place(target), day or datetime.now(UTC).date(), sandbox, as_json))
+    sys.exit(answer(make_place(target), day or datetime.now(UTC).date(), sandbox, as_json))
 
 
 @main.command()
@@ -317,9 +317,9 @@ def explain(run_id: str | None, target: str, as_json: bool) -> None:
     In order, with the evidence, from runs/RUN_ID/ or, when that is gone, from the warehouse. Without RUN_ID it is the
     newest run.
     """
-    from supervisor import answers
+    from supervisor.commands.explain import explain as answer
 
-    sys.exit(answers.explain(make_place(target), run_id, as_json))
+    sys.exit(answer(make_place(target), run_id, as_json))
 
 
 @main.command()
@@ -332,11 +332,11 @@ def report(run_id: str | None, day: date | None, output: Path | None, target: st
 
     That of RUN_ID, or of the newest run; prints where it is.
     """
-    from supervisor import answers
+    from supervisor.commands.report import report as answer
 
     if run_id is not None and day is not None:
         raise click.UsageError(f"RUN_ID and --date name a run each: give one. Try: report {run_id}")
-    sys.exit(answers.report(make_place(target), run_id, day, output))
+    sys.exit(answer(make_place(target), run_id, day, output))
 
 
 @main.group()
@@ -360,7 +360,7 @@ def quarantine_options(command: F) -> F:
 
 def make_choice(source: str | None, reason: str | None, history: bool) -> Choice:
     """Which records are meant."""
-    from supervisor.quarantine import Choice
+    from supervisor.record.quarantine import Choice
 
     return Choice(source, reason, history)
 
@@ -375,10 +375,10 @@ def quarantine_list(
     day: date, source: str | None, reason: str | None, held_back: bool, target: str, as_json: bool
 ) -> None:
     """Count the records of a day by source and reason, with an example of each."""
-    from supervisor import answers
+    from supervisor.commands.quarantine import quarantine_list as answer
 
     choice = make_choice(source, reason, False)
-    sys.exit(answers.quarantine_list(make_place(target), day, choice, held_back, as_json))
+    sys.exit(answer(make_place(target), day, choice, held_back, as_json))
 
 
 @quarantine.command("show")
@@ -397,10 +397,10 @@ def quarantine_show(
     as_json: bool,
 ) -> None:
     """Print records whole, as they were received, with every reason."""
-    from supervisor import answers
+    from supervisor.commands.quarantine import quarantine_show as answer
 
     choice = make_choice(source, reason, history)
-    sys.exit(answers.quarantine_show(make_place(target), day, choice, held_back, limit, as_json))
+    sys.exit(answer(make_place(target), day, choice, held_back, limit, as_json))
 
 
 @quarantine.command("export")
@@ -425,10 +425,10 @@ def quarantine_export(
     output: Path,
 ) -> None:
     """Write records to a file, one after the other."""
-    from supervisor import answers
+    from supervisor.commands.quarantine import quarantine_export as answer
 
     choice = make_choice(source, reason, history)
-    sys.exit(answers.quarantine_export(make_place(target), day, choice, held_back, form, output))
+    sys.exit(answer(make_place(target), day, choice, held_back, form, output))
 
 
 @main.command()
@@ -454,13 +454,13 @@ def replay(
     tables (reference = true) are; the day passes the same gates as in any run. What passes now is published, once,
     and stays in the quarantine as history.
     """
-    from supervisor import answers
+    from supervisor.commands.run import replay as answer
 
     if source is not None and keep_references:
         raise click.UsageError("--source says whose reference tables are read, --keep-references that none is.")
     options = {"source_filter": source, "force": True, "archive": "", "console_mode": console}
     request = make_request(make_place(target), day, goal_path, **options)
-    sys.exit(answers.replay(request, read_references=not keep_references, as_json=as_json))
+    sys.exit(answer(request, read_references=not keep_references, as_json=as_json))
 
 
 @main.command()
@@ -471,7 +471,7 @@ def replay(
 @target_option
 def docs(output: Path, target: str) -> None:
     """Build the dbt docs as one static page."""
-    from supervisor.docs import build_docs
+    from supervisor.commands.docs import build_docs
 
     place = make_place(target)
     path = build_docs(place.project_dir, target, output)
@@ -485,14 +485,14 @@ def init(directory: Path) -> None:
 
     With the sources, the goal, the rules and the SQL to change as you need; nothing that is there is overwritten.
     """
-    from supervisor import answers
+    from supervisor.commands.init import init as answer
 
-    sys.exit(answers.init(PROGRAM_DIR, directory))
+    sys.exit(answer(PROGRAM_DIR, directory))
 
 
 def run() -> int:
     """Run the command line and return the exit code; what is interrupted ends as shells expect it."""
-    from supervisor.stopping import StopRequested
+    from supervisor.common.stopping import StopRequested
 
     try:
         code = main(prog_name="python orchestrate.py", standalone_mode=False)

@@ -111,8 +111,8 @@ def _run(env: Mapping[str, str], folder: str) -> dict[str, Any]:
 
 def _publish() -> float:
     """Publish the day again and return how many seconds that took."""
-    from supervisor.publish import publish_day
-    from supervisor.warehouse import open_warehouse
+    from supervisor.run.publish import publish_day
+    from supervisor.warehouse.engines import open_warehouse
 
     warehouse = open_warehouse("postgres")
     with warehouse.session() as session:

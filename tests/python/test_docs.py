@@ -13,7 +13,7 @@ import pytest
 from end_to_end.helpers import PROJECT, Run
 
 from orchestrate import main
-from supervisor.artifacts import read_invocation
+from supervisor.dbt.artifacts import read_invocation
 
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}

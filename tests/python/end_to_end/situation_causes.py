@@ -164,7 +164,7 @@ def when_it_says(folder: Path, words: str, process: subprocess.Popen[str]) -> No
 def stop_dbt(folder: Path, process: subprocess.Popen[str]) -> None:
     """Freeze dbt as soon as the transformation begins."""
     when_it_says(folder, "Phase 2", process)
-    (worker,) = [one for one in psutil.Process(process.pid).children() if "supervisor.dbt_worker" in one.cmdline()]
+    (worker,) = [one for one in psutil.Process(process.pid).children() if "supervisor.dbt.worker" in one.cmdline()]
     os.kill(worker.pid, signal.SIGSTOP)
 
 

@@ -22,7 +22,7 @@ from sandbox.faults import parse_faults
 from sandbox.figures import Expected
 from sandbox.generator import generate_day
 from sandbox.process import running_sandbox
-from supervisor.project_init import init_project
+from supervisor.commands.init import init_project
 
 SCALE = 0.01
 YESTERDAY = "2025-11-15"

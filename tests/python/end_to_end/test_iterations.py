@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from end_to_end.helpers import GOLDEN_DAY, PROJECT, Run, rows
 
-from supervisor.dbt import Dbt
-from supervisor.goal import load_goal
-from supervisor.loop import REBUILD
+from supervisor.dbt.client import Dbt
+from supervisor.goal.compile import load_goal
+from supervisor.run.build import REBUILD
 
 DAY = {
     "scores": "select * from intermediate.int_quality_scores order by all",

@@ -13,8 +13,8 @@ from end_to_end.helpers import Run, orchestrate
 from postgres.helpers import GOLDEN_DAY, PROJECT, connect, query
 from postgres.tls_proxy import make_certificates, proxy
 
-from supervisor.rights import check_rights
-from supervisor.warehouse_postgres import PostgresSettings, PostgresWarehouse
+from supervisor.warehouse.postgres import PostgresSettings, PostgresWarehouse
+from supervisor.warehouse.postgres_rights import check_rights
 
 LOGINS = {"goalkeeper_loader": "loads-only", "goalkeeper_transformer": "builds-only", "analyst": "reads-only"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from supervisor_asks import ask
 
-from supervisor.warehouse_postgres import PostgresWarehouse
+from supervisor.warehouse.postgres import PostgresWarehouse
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from postgres.helpers import connect, query
 
-from supervisor.migrations import MIGRATIONS, Migration, applied_versions, migrate
-from supervisor.warehouse import DuckDBWarehouse, Session, Warehouse, WarehouseError
-from supervisor.warehouse_postgres import PostgresSettings, PostgresWarehouse
+from supervisor.record.migrations import MIGRATIONS, Migration, applied_versions, migrate
+from supervisor.warehouse.base import Session, Warehouse, WarehouseError
+from supervisor.warehouse.duckdb import DuckDBWarehouse
+from supervisor.warehouse.postgres import PostgresSettings, PostgresWarehouse
 
 ALL = [migration.version for migration in MIGRATIONS]
 # as the first release made it, before steps were counted

@@ -12,7 +12,7 @@ from end_to_end.helpers import GOLDEN_DAY, PROJECT, orchestrate
 
 from loaders.attempt import Deadline
 from loaders.warehouse import Warehouse
-from supervisor.warehouse_postgres import PostgresSettings
+from supervisor.warehouse.postgres import PostgresSettings
 
 PROFILES = PROJECT / "profiles" / "profiles.yml"
 DAY = ("--date", GOLDEN_DAY, "--target", "postgres", "--json")

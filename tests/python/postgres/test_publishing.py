@@ -17,12 +17,12 @@ from end_to_end.helpers import Run, orchestrate
 from postgres.helpers import GOLDEN_DAY, PROJECT, connect, dbt, export_postgres, query
 from postgres.tls_proxy import proxy
 
-from supervisor.ledger import is_recorded
-from supervisor.lock import LockHeldError
-from supervisor.patience import insist
-from supervisor.publish import PublishError, publish_day
-from supervisor.warehouse import WarehouseError
-from supervisor.warehouse_postgres import PostgresSettings, PostgresWarehouse
+from supervisor.record.ledger import is_recorded
+from supervisor.run.publish import PublishError, publish_day
+from supervisor.warehouse.base import WarehouseError
+from supervisor.warehouse.lock import LockHeldError
+from supervisor.warehouse.postgres import PostgresSettings, PostgresWarehouse
+from supervisor.warehouse.retry import insist
 
 DAY = date.fromisoformat(GOLDEN_DAY)
 TABLES = [

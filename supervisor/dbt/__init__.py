@@ -1,0 +1,1 @@
+"""dbt as a resident process: its invocations, its artifacts, and what the project declares."""

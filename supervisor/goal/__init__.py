@@ -1,0 +1,1 @@
+"""goal.md, compiled into criteria and facts."""

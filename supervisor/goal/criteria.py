@@ -1,0 +1,277 @@
+"""What a goal file compiles to: criteria, limits and facts, or problems with their lines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from supervisor.goal.metrics import METRICS, Operator, Unit
+
+Number = int | float | Decimal | Fraction
+_COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
+    "<": lambda left, right: left < right,
+    "<=": lambda left, right: left <= right,
+    ">": lambda left, right: left > right,
+    ">=": lambda left, right: left >= right,
+    "==": lambda left, right: left == right,
+}
+
+# what dbt's threshold tests read, by metric
+DBT_VARS = {
+    "completeness": "completeness_threshold",
+    "accuracy": "accuracy_threshold",
+    "consistency": "consistency_threshold",
+    "failure_rate": "failure_rate_threshold",
+}
+NOT_CHECKED = "(not checked)"
+ACCEPTED_FORMS = (
+    "Accepted forms: a comparison (completeness >= 95 %, failure rate < 2 %, pipeline completes "
+    "within 30 minutes), a limit (8 GB RAM, 4 CPU cores), a known sentence (No data loss), or any "
+    f'line that ends with "{NOT_CHECKED}".\nMetrics: {", ".join(METRICS)}.\n'
+    "All forms with examples: docs/goal.md"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a line (None: with the file as a whole), and the line's text."""
+
+    line: int | None
+    text: str
+    reason: str
+
+
+class GoalError(Exception):
+    """Raised when a goal file is missing, unreadable, or holds lines that compile to nothing.
+
+    Attributes:
+        path: The file, as it was given.
+        problems: All of them, in the order of their lines.
+        line: Line number of the first (1 is the first line), or None when it is about the file.
+        text: The first one's text.
+    """
+
+    def __init__(self, path: str, problems: Sequence[Problem]) -> None:
+        """Make one error of all `problems`; there is at least one."""
+        self.path = path
+        self.problems = tuple(problems)
+        self.line = self.problems[0].line
+        self.text = self.problems[0].text
+        shown = []
+        for problem in self.problems:
+            place = f"{path}:{problem.line}" if problem.line else path
+            quoted = f'"{problem.text}": ' if problem.text else ""
+            shown.append(f"{place}: {quoted}{problem.reason}")
+        forms = [ACCEPTED_FORMS] if any(problem.line for problem in self.problems) else []
+        super().__init__("\n".join([*shown, *forms]))
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One check of the goal, or a line that is explicitly not checked (`metric` is None).
+
+    Attributes:
+        text: As written; a line with several checks gives each its own part.
+        line: Line number in the goal file.
+        metric: A key of `goal_metrics.METRICS`.
+        operator: "<", "<=", ">", ">=" or "==".
+        threshold: Exact, in `unit`.
+        unit: "fraction", "s", "MB" (10^6 bytes), "cores" or "count".
+    """
+
+    text: str
+    line: int
+    metric: str | None
+    operator: Operator | None
+    threshold: Fraction | None
+    unit: Unit | None
+
+    @property
+    def gate(self) -> bool:
+        """Return whether it must hold before anything is published."""
+        return self.metric is not None and METRICS[self.metric].gate
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the goal says about time, resources and volume; None where it says nothing.
+
+    Attributes:
+        deadline_s: Whole seconds for the whole run.
+        memory_bytes: For all processes of the run together.
+        cores: Processor cores.
+        schedule: Five-field cron expression.
+        sources: How many sources are expected.
+        source_names: Their names, when the goal gives them.
+        scale: Fewest and most records per source and day.
+    """
+
+    deadline_s: int | None = None
+    memory_bytes: int | None = None
+    cores: int | None = None
+    schedule: str | None = None
+    sources: int | None = None
+    source_names: tuple[str, ...] = ()
+    scale: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A line of Context: shown, planned with, never checked."""
+
+    key: str
+    value: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A compiled goal file; `criteria` and `facts` keep the order of its lines."""
+
+    title: str
+    objective: str
+    criteria: tuple[Criterion, ...]
+    facts: tuple[Fact, ...]
+    limits: Limits
+    path: str
+
+    def criteria_for(self, metric: str) -> tuple[Criterion, ...]:
+        """Return the criteria on this metric: none, one, or a lower and an upper bound."""
+        return tuple(criterion for criterion in self.criteria if criterion.metric == metric)
+
+    @property
+    def gates(self) -> tuple[Criterion, ...]:
+        """Return the criteria that must hold before anything is published."""
+        return tuple(criterion for criterion in self.criteria if criterion.gate)
+
+    def dbt_vars(self) -> dict[str, float]:
+        """Return the thresholds for dbt's tests as fractions, only those that the goal names."""
+        return {
+            DBT_VARS[criterion.metric]: float(criterion.threshold)
+            for criterion in self.criteria
+            if criterion.metric in DBT_VARS and criterion.threshold is not None
+        }
+
+    def enforced_vars(self) -> dict[str, float | bool]:
+        """Return every threshold var of the dbt tests: the goal's, and for what it does not name one that all pass."""
+        lenient: dict[str, float | bool] = {
+            **{name: 1.0 if name.startswith("failure_rate") else 0.0 for name in DBT_VARS.values()},
+            **{name.replace("_threshold", "_strict"): False for name in DBT_VARS.values()},
+        }
+        return {**lenient, **self.dbt_vars(), **self.dbt_strict()}
+
+    def dbt_strict(self) -> dict[str, bool]:
+        """Return for each of `dbt_vars` whether a score exactly at the threshold fails.
+
+        The keys end in `_strict` instead of `_threshold`.
+        """
+        return {
+            DBT_VARS[criterion.metric].replace("_threshold", "_strict"): criterion.operator in ("<", ">")
+            for criterion in self.criteria
+            if criterion.metric in DBT_VARS
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A threshold that differs between the goal and `dbt_project.yml`; None where it is absent."""
+
+    var: str
+    goal: float | None
+    project: object
+
+    def describe(self) -> str:
+        """Return the difference in one sentence."""
+        if self.goal is None:
+            return f"{self.var}: the goal is silent, dbt_project.yml enforces {self.project!r}"
+        absent = "names none" if self.project is None else f"has {self.project!r}"
+        return f"{self.var}: the goal says {self.goal}, dbt_project.yml {absent}"
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionResult:
+    """A criterion beside what was measured; `met` is None when there was nothing to compare."""
+
+    criterion: Criterion
+    measured: Fraction | None
+    met: bool | None
+
+    def as_dict(self) -> dict[str, str | int | float | bool | None]:
+        """Return the entry of `criteria` in `summary.json`."""
+        criterion = self.criterion
+        return {
+            "text": criterion.text,
+            "metric": criterion.metric,
+            "operator": criterion.operator,
+            "threshold": json_number(criterion.threshold, criterion.unit),
+            "measured": json_number(self.measured, criterion.unit),
+            "met": self.met,
+        }
+
+
+def json_number(value: Fraction | None, unit: str | None) -> int | float | None:
+    """Return `value` as JSON wants it: fractions as float, whole figures as int."""
+    if value is None:
+        return None
+    return int(value) if unit != "fraction" and value.denominator == 1 else float(value)
+
+
+def drift(goal: Goal, project_vars: Mapping[str, object]) -> list[Drift]:
+    """Compare the goal's thresholds with the defaults in `dbt_project.yml`, exactly.
+
+    Args:
+        goal: The compiled goal.
+        project_vars: The `vars` of the project file.
+
+    Returns:
+        One entry for each threshold that differs or that only one of the two names.
+    """
+    named = goal.dbt_vars()
+    found = []
+    for var in DBT_VARS.values():
+        project = project_vars.get(var)
+        same = project == named.get(var) and not isinstance(project, bool)
+        if not same:
+            found.append(Drift(var, named.get(var), project))
+    return found
+
+
+def _exact(metric: str, value: Number) -> Fraction:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | Fraction):
+        raise ValueError(f"{metric}: {value!r} is no number")
+    if isinstance(value, float | Decimal) and not math.isfinite(value):
+        raise ValueError(f"{metric}: {value!r} is no finite number")
+    # the shortest decimal text of a float is what its author meant: 0.02 is 1/50
+    return Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
+
+
+def evaluate(goal: Goal, measured: Mapping[str, Number | None]) -> list[CriterionResult]:
+    """Hold measured figures against the goal, one result per criterion in the goal's order.
+
+    Args:
+        goal: The compiled goal.
+        measured: By metric, in the metric's unit (`goal_metrics.METRICS`); a `Fraction` is
+            compared as it is, a float as its shortest decimal text. None or absent: not measured.
+
+    Raises:
+        ValueError: A key is no metric, or a value is no finite number.
+    """
+    if unknown := sorted(set(measured) - set(METRICS)):
+        raise ValueError(f"no such metric: {', '.join(unknown)} (known: {', '.join(METRICS)})")
+    figures = {metric: None if value is None else _exact(metric, value) for metric, value in measured.items()}
+    results = []
+    for criterion in goal.criteria:
+        figure = figures.get(criterion.metric) if criterion.metric else None
+        met = None
+        if figure is not None and criterion.threshold is not None:
+            met = _COMPARE[str(criterion.operator)](figure, criterion.threshold)
+        results.append(CriterionResult(criterion, figure, met))
+    return results
+
+
+def is_met(results: Sequence[CriterionResult]) -> bool:
+    """Return whether every checked criterion was measured and met: the unmeasured fails."""
+    return all(result.met is True for result in results if result.criterion.metric is not None)

@@ -1,0 +1,1 @@
+"""Evidence in, one decision out. Pure: no effects."""

@@ -1,0 +1,1 @@
+"""Budgets, strategy and the plan that `plan` prints."""

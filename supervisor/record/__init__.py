@@ -1,0 +1,1 @@
+"""What is kept of a run: journal, ledger, summary, history, archive, quarantine."""

@@ -1,0 +1,187 @@
+"""The collect phase: runs the loaders' process, shows what it says, and brings home what came of each source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from supervisor.common.errors import UsageError
+from supervisor.common.processes import Child, ChildTimeoutError
+from supervisor.record.ledger import LoadOutcome
+from supervisor.show.console_tree import Console
+
+
+class Collector:
+    """One run of `python -m loaders`.
+
+    Args:
+        budget_s: Seconds for the whole phase; a source that is not done by then has failed.
+        references_only: Read the sources' reference tables and no records of the day.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_dir: Path,
+        run_id: str,
+        day: date,
+        target: str,
+        sources: Sequence[str],
+        budget_s: float,
+        references_only: bool = False,
+    ) -> None:
+        self._run_id = run_id
+        self._sources = tuple(sources)
+        self._budget_s = budget_s
+        self._titles: dict[str, str] = {}
+        self._locations: dict[str, str] = {}
+        self._failures: dict[str, list[Mapping[str, Any]]] = {}
+        self._fallbacks: dict[str, str] = {}
+        self._decisions: list[tuple[str, str, str]] = []
+        self._child = Child(
+            "loaders",
+            [
+                *("--date", day.isoformat(), "--run-id", run_id, "--target", target, "--workdir", str(run_dir)),
+                *("--deadline-s", f"{max(0.1, budget_s):.1f}"),
+                *(part for name in sources for part in ("--source", name)),
+                *(["--references-only"] if references_only else []),
+            ],
+            run_dir / "loaders.err",
+        )
+
+    @property
+    def decisions(self) -> list[tuple[str, str, str]]:
+        """What the loaders decided by themselves: (observed, decision, outcome) for retries and fallbacks."""
+        return self._decisions
+
+    def run(self, console: Console) -> dict[str, LoadOutcome]:
+        """Follow the loaders until they end, and return what came of every source that was asked for.
+
+        Raises:
+            UsageError: A source's configuration is wrong.
+        """
+        outcomes: dict[str, LoadOutcome] = {}
+        problem: str | None = None
+        try:
+            # the loaders give up by themselves at their deadline; the grace is for loading what has arrived
+            for message in self._child.messages(self._budget_s + max(10.0, self._budget_s / 10)):
+                if message["event"] == "configuration_error":
+                    raise UsageError(message["message"])
+                outcome = self._follow(message, console)
+                if outcome is not None:
+                    outcomes[outcome.source] = outcome
+        except ChildTimeoutError as error:
+            problem = str(error)
+        if problem is None:
+            code = self._child.wait()
+            if code != 0 or len(outcomes) < len(self._sources):
+                problem = f"the loaders ended with exit code {code}: {self._child.last_words()}"
+        for name in self._sources:
+            if name not in outcomes:
+                outcomes[name] = self._unfinished(name, problem or "the loaders said nothing of it")
+                console.step((name,), f"{self._title(name)} Collection: {outcomes[name].reason}", "failed")
+        self._decisions = [decision for name in self._sources for decision in self._decided(name, outcomes[name])]
+        return {name: outcomes[name] for name in self._sources}
+
+    def stop(self) -> None:
+        """End the loaders at once."""
+        self._child.stop()
+
+    def _title(self, name: str) -> str:
+        return self._titles.get(name, name)
+
+    def _follow(self, message: Mapping[str, Any], console: Console) -> LoadOutcome | None:
+        name = message.get("source", "")
+        match message["event"]:
+            case "source_started":
+                kind_title = message["title"]
+                # the kind's own name reads best; a source called otherwise keeps its name beside it
+                self._titles[name] = kind_title if name in (message["kind"], "api") else f"{kind_title} {name}"
+                self._locations[name] = message.get("location", "")
+                console.step((name,), f"{self._title(name)} Collection (parallel)...", "running")
+                console.step((name, "location"), _location_line(message), "info")
+            case "attempt_failed":
+                self._failures.setdefault(name, []).append(message)
+                attempt = message["attempt"]
+                console.step((name, f"attempt-{attempt}"), f"Attempt {attempt}: ✗ {message['error']}", "warning")
+                if message.get("retry_in_s") is not None:
+                    console.step((name, f"retry-{attempt}"), f"Retry in {message['retry_in_s']:.0f}s...", "info")
+            case "fallback":
+                self._fallbacks[name] = message["endpoint"]
+                console.step((name, "fallback"), f"Fallback endpoint: {message['endpoint']}", "warning")
+            case "source_progress":
+                console.step((name, "progress"), message["text"], "info")
+            case "source_finished":
+                return self._finish(name, message, console)
+        return None
+
+    def _finish(self, name: str, message: Mapping[str, Any], console: Console) -> LoadOutcome:
+        failed = message["status"] != "loaded"
+        outcome = LoadOutcome(
+            source=name,
+            status=message["status"],
+            load_id=None if failed else self._run_id,
+            location=self._locations.get(name, ""),
+            collected=message["collected"],
+            rejected=message["rejected"],
+            tries=message["tries"],
+            reason=message.get("reason"),
+            duration_s=message["duration_s"],
+            detail={**message.get("detail", {}), "title": self._title(name), "fallback": name in self._fallbacks},
+            no_data=bool(message.get("no_data")),
+            at_warehouse=bool(message.get("at_warehouse")),
+        )
+        title = self._title(name)
+        if failed:
+            console.step((name, "failed"), f"✗ {outcome.reason}", "failed")
+            console.step((name,), f"{title} Collection: FAILED after {outcome.tries} {_tries(outcome.tries)}", "failed")
+            return outcome
+        if outcome.tries > 1:
+            console.step((name, f"attempt-{outcome.tries}"), f"Attempt {outcome.tries}: ✓ Success", "ok")
+        console.step((name, "records"), f"Records: {outcome.collected:,}", "info")
+        console.step((name,), f"{title} Collection (parallel): COMPLETED in {outcome.duration_s:.1f} s", "ok")
+        return outcome
+
+    def _unfinished(self, name: str, reason: str) -> LoadOutcome:
+        return LoadOutcome(
+            source=name,
+            status="failed",
+            load_id=None,
+            location=self._locations.get(name, ""),
+            collected=0,
+            rejected=0,
+            tries=max(1, len(self._failures.get(name, []))),
+            reason=f"source '{name}': {reason}",
+            duration_s=self._budget_s,
+            detail={"title": self._title(name), "fallback": False},
+        )
+
+    def _decided(self, name: str, outcome: LoadOutcome) -> list[tuple[str, str, str]]:
+        decided = []
+        for failure in self._failures.get(name, []):
+            wait = failure.get("retry_in_s")
+            told = f"{failure['error']} {failure.get('detail') or ''}".strip()
+            observed = f"source '{name}': attempt {failure['attempt']}: {told}"
+            if wait is not None:
+                decided.append((observed, f"retry in {wait:.0f} s", _came(outcome)))
+        if name in self._fallbacks:
+            decided.append(
+                (f"source '{name}': primary endpoint failed", f"fall back to {self._fallbacks[name]}", _came(outcome))
+            )
+        if not outcome.loaded:
+            decided.append((outcome.reason or "no reason given", "go on without it", "its records are missing"))
+        return decided
+
+
+def _location_line(message: Mapping[str, Any]) -> str:
+    return f"{message['place']}: {message.get('location', '')}"
+
+
+def _came(outcome: LoadOutcome) -> str:
+    return f"{outcome.collected:,} records collected" if outcome.loaded else f"failed: {outcome.reason}"
+
+
+def _tries(count: int) -> str:
+    return "try" if count == 1 else "tries"

@@ -1,0 +1,1 @@
+"""What people see and hear: transcript, consoles, closing box, report, alerts, advice."""

@@ -1,0 +1,239 @@
+"""Consoles for where no person watches: one plain line per change, or almost nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from supervisor.common.secrecy import redact
+from supervisor.common.text import ascii_signs, encodable, plain_text
+from supervisor.record.summary import status_of
+from supervisor.show.closing import closing_of
+from supervisor.show.console_tree import MARKS, PHASES, Console, PhaseTree, StepStatus
+
+_SUFFIXES = {"ok": "  [ok]", "warning": "  [warning]", "failed": "  [failed]", "running": "..."}
+_QUIET_ENDS = frozenset({"SUCCESS", "NOTHING_TO_DO"})
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class PlainConsole:
+    """Writes "2025-11-16T02:00:04Z  collect  s3  Records: 250,000", one line per change.
+
+    No colour, no control characters, nothing rewritten: for logs, pipes, cron and CI. A stream
+    that is gone (closed terminal, full disk) never stops the run.
+
+    Args:
+        stream: Where the lines go; text, flushed after each line.
+        clock: The current time, with its zone.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], datetime] = _utc_now) -> None:
+        """Take the stream and the clock; nothing is written yet."""
+        self._stream = stream
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._tree: PhaseTree | None = None
+
+    def run_started(self, *, run_id: str, date: str, target: str, notes: Sequence[str]) -> None:
+        """Say which run starts, for which day and warehouse."""
+        with self._lock:
+            self._write("run", "start", f"Multi-Source Data Pipeline: Starting (run_id: {run_id})")
+            self._write("run", "start", f"Date: {date}")
+            self._write("run", "start", f"Target: {target}")
+            for note in notes:
+                self._write("run", "note", note)
+
+    def phase_started(self, name: str, title: str) -> None:
+        """Begin a phase; its steps follow."""
+        with self._lock:
+            position = PHASES.index(name) + 1 if name in PHASES else 0
+            self._tree = PhaseTree(name, title, position)
+            self._write(name, "phase", f"{_heading(self._tree)}: {title} [In Progress]")
+
+    def step(self, path: tuple[str, ...], text: str, status: str = "running") -> None:
+        """Write the step if it is new or has changed."""
+        with self._lock:
+            tree = self._tree or PhaseTree("run", "", 0)
+            if tree.upsert(path, text, status, 0.0):
+                shown = plain_text(text) or _text_at(tree, path)
+                if status == "running":
+                    shown = shown.removesuffix("...").rstrip()
+                marked = any(mark in shown for mark in MARKS.values())
+                suffix = "" if marked else _SUFFIXES.get(status, "")
+                self._write(tree.name, path[0], shown + suffix)
+
+    def phase_finished(self, name: str, status: str, lines: Sequence[str]) -> None:
+        """Write the phase's outcome and its closing lines."""
+        with self._lock:
+            tree = self._tree or PhaseTree(name, "", 0)
+            self._write(name, "phase", f"{_heading(tree)}: {status}")
+            for line in lines:
+                self._write(name, "phase", line.removeprefix("- "))
+            self._tree = None
+
+    def run_finished(self, summary: Mapping[str, Any]) -> None:
+        """Write the closing words line by line; the repair command has its own key."""
+        closing = closing_of(summary)
+        with self._lock:
+            self._write("run", "result", closing.headline)
+            heading = ""
+            for row in closing.rows:
+                if row.kind == "heading":
+                    heading = row.text.rstrip(":") + ": "
+                elif not row.text:
+                    heading = ""
+                else:
+                    self._write("run", "summary", heading + row.text)
+            if closing.repair:
+                self._write("run", "repair", closing.repair)
+
+    def message(self, text: str, *, error: bool = False) -> None:
+        """Write what belongs to no step, each of its lines on its own."""
+        with self._lock:
+            area = self._tree.name if self._tree else "run"
+            for line in str(text).splitlines():
+                self._write(area, "error" if error else "note", line)
+
+    def close(self) -> None:
+        """Do nothing: a plain console holds nothing."""
+
+    def _write(self, area: str, key: str, text: str) -> None:
+        stamp = self._clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        words = "  ".join((plain_text(area, 40), plain_text(key, 80), ascii_signs(plain_text(text))))
+        line = encodable(f"{stamp}  {words}", getattr(self._stream, "encoding", None) or "utf-8")
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            # who reads is gone; the run and its report matter more than this line
+            return
+
+
+class QuietConsole:
+    """Says nothing but errors and an end that needs a person, as cron likes it.
+
+    Args:
+        stream: Where those lines go.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Take the stream; nothing is written yet."""
+        self._plain = PlainConsole(stream)
+
+    def run_started(self, *, run_id: str, date: str, target: str, notes: Sequence[str]) -> None:
+        """Say nothing."""
+
+    def phase_started(self, name: str, title: str) -> None:
+        """Say nothing."""
+
+    def step(self, path: tuple[str, ...], text: str, status: str = "running") -> None:
+        """Say nothing."""
+
+    def phase_finished(self, name: str, status: str, lines: Sequence[str]) -> None:
+        """Say nothing."""
+
+    def run_finished(self, summary: Mapping[str, Any]) -> None:
+        """Write the closing words unless all is well."""
+        if status_of(summary) not in _QUIET_ENDS:
+            self._plain.run_finished(summary)
+
+    def message(self, text: str, *, error: bool = False) -> None:
+        """Write errors only."""
+        if error:
+            self._plain.message(text, error=True)
+
+    def close(self) -> None:
+        """Do nothing: a quiet console holds nothing."""
+
+
+def _heading(tree: PhaseTree) -> str:
+    return f"Phase {tree.position}" if tree.position else f"Phase {plain_text(tree.name, 40)}"
+
+
+def _text_at(tree: PhaseTree, path: tuple[str, ...]) -> str:
+    step = tree.steps[path[0]]
+    for key in path[1:]:
+        step = step.steps[key]
+    return step.text
+
+
+class LoggedConsole:
+    """Passes everything on to another console and writes it down, cleared of secrets.
+
+    Args:
+        console: Where people watch.
+        path: The log; what can't be written to it is lost, and the run goes on.
+    """
+
+    def __init__(self, console: Console, path: Path) -> None:
+        self._console = console
+        self._log = PlainConsole(cast(TextIO, _RedactedFile(path)))
+
+    def run_started(self, *, run_id: str, date: str, target: str, notes: Sequence[str]) -> None:
+        """Say which run starts."""
+        self._console.run_started(run_id=run_id, date=date, target=target, notes=notes)
+        self.log_start(run_id=run_id, date=date, target=target, notes=notes)
+
+    def log_start(self, *, run_id: str, date: str, target: str, notes: Sequence[str]) -> None:
+        """Write down which run starts, and leave saying it to somebody else."""
+        self._log.run_started(run_id=run_id, date=date, target=target, notes=notes)
+
+    def phase_started(self, name: str, title: str) -> None:
+        """Begin a phase."""
+        self._console.phase_started(name, title)
+        self._log.phase_started(name, title)
+
+    def step(self, path: tuple[str, ...], text: str, status: StepStatus = "running") -> None:
+        """Create or change a step of the current phase."""
+        self._console.step(path, text, status)
+        self._log.step(path, text, status)
+
+    def phase_finished(self, name: str, status: str, lines: Sequence[str]) -> None:
+        """End a phase."""
+        self._console.phase_finished(name, status, lines)
+        self._log.phase_finished(name, status, lines)
+
+    def run_finished(self, summary: Mapping[str, Any]) -> None:
+        """Say how the run ended."""
+        self._console.run_finished(summary)
+        self.log_end(summary)
+
+    def log_end(self, summary: Mapping[str, Any]) -> None:
+        """Write down how the run ended, and leave saying it to somebody else."""
+        self._log.run_finished(summary)
+
+    def message(self, text: str, *, error: bool = False) -> None:
+        """Say something that belongs to no step."""
+        self._console.message(text, error=error)
+        self._log.message(text, error=error)
+
+
+class _RedactedFile:
+    """A text stream that appends to a file, opened once a line comes; `PlainConsole` asks for no more of it."""
+
+    encoding = "utf-8"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream: TextIO | None = None
+
+    def write(self, text: str) -> int:
+        if self._stream is None:
+            self._stream = self._path.open("a", encoding="utf-8")
+        return self._stream.write(redact(text))
+
+    def flush(self) -> None:
+        if self._stream is not None:
+            self._stream.flush()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            if self._stream is not None:
+                self._stream.close()

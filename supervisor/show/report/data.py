@@ -1,0 +1,235 @@
+"""What the quality report is made from: the summary, and rows that the caller has queried."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from supervisor.warehouse.base import Session
+
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measurement: a check on one source in one iteration (0 is before any remedy).
+
+    `score` and `threshold` are fractions; `threshold` and `passed` are None for a check that is
+    only watched. `attempted` and `failed` count records.
+    """
+
+    source: str
+    dimension: str
+    check_name: str
+    attempted: int
+    failed: int
+    score: float | Decimal | None
+    threshold: float | Decimal | None
+    passed: bool | None
+    iteration: int = 0
+
+
+@dataclass(frozen=True)
+class Example:
+    """A rejected record: where it was, and its payload as it was received."""
+
+    source_object: str
+    source_row: int | None
+    payload: str
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """How many records of a source were rejected for a reason (a record may have several)."""
+
+    source: str
+    reason: str
+    count: int
+    examples: Sequence[Example] = ()
+
+
+@dataclass(frozen=True)
+class CorrectionExample:
+    """One corrected field of one event; None is a missing value."""
+
+    event_id: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class CorrectionGroup:
+    """How many values of a field a rule has corrected."""
+
+    rule_id: str
+    field: str
+    count: int
+    examples: Sequence[CorrectionExample] = ()
+
+
+@dataclass(frozen=True)
+class AnomalyExample:
+    """An outlier; `distance_sd` is how many standard deviations it lies from the mean."""
+
+    event_id: str
+    source: str
+    amount: float | Decimal | str | None
+    distance_sd: float | Decimal | None = None
+
+
+@dataclass(frozen=True)
+class AnomalyGroup:
+    """The statistical outliers of one event type, with the mean and deviation they left."""
+
+    event_type: str
+    count: int
+    mean: float | Decimal | None = None
+    stddev: float | Decimal | None = None
+    examples: Sequence[AnomalyExample] = ()
+
+
+@dataclass(frozen=True)
+class LineagePath:
+    """The way of a source's records from where they were to where they are published."""
+
+    source: str
+    steps: Sequence[str]
+    records: int | None = None
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything that the report shows; only `summary` (as in `summary.json`) is required."""
+
+    summary: Mapping[str, Any]
+    scores: Sequence[Score] = ()
+    rejections: Sequence[Rejection] = ()
+    corrections: Sequence[CorrectionGroup] = ()
+    anomalies: Sequence[AnomalyGroup] = ()
+    lineage: Sequence[LineagePath] = ()
+
+
+def read_report_data(session: Session, summary: Mapping[str, Any], *, published: bool = True) -> ReportData:
+    """Gather the rows behind a summary; aggregated by the warehouse, with a few examples of each group.
+
+    Args:
+        published: False for a day that was built and held back: its rows are then read from the views that dbt made.
+    """
+    day = date.fromisoformat(summary["date"])
+    reader = _Reader(session, day, published)
+    return ReportData(
+        summary=summary,
+        scores=reader.scores(summary["run_id"]),
+        rejections=reader.rejections(),
+        corrections=reader.corrections(),
+        anomalies=reader.anomalies(),
+        lineage=reader.lineage(),
+    )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    session: Session
+    day: date
+    published: bool
+
+    def place(self, table: str) -> str:
+        return table if self.published else f"intermediate.{table.split('.')[1]}__day"
+
+    def scores(self, run_id: str) -> list[Score]:
+        rows = self.session.query(
+            "select source, dimension, check_name, attempted, failed, score, threshold, passed, iteration "
+            f"from {self.place('quality.quality_scores')} where load_date = ? and run_id = ? order by dimension, source, iteration",
+            (self.day, run_id),
+        )
+        return [Score(**row) for row in rows]
+
+    def rejections(self) -> list[Rejection]:
+        rows = self.session.query(
+            "select source, reasons, source_object, source_row, payload, group_size from ("
+            "select *, count(*) over (partition by source, reasons) as group_size, "
+            "row_number() over (partition by source, reasons order by source_object, source_row) as place "
+            f"from {self.place('quarantine.quarantined_events')} where load_date = ? and status = 'open') "
+            "as ranked where place <= ? order by source, reasons, place",
+            (self.day, _EXAMPLES),
+        )
+        # a record may have several reasons and counts for each of them
+        counts: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+        examples: dict[tuple[str, str], list[Example]] = defaultdict(list)
+        for row in rows:
+            for reason in row["reasons"].split(","):
+                key = (row["source"], reason)
+                counts[key][row["reasons"]] = row["group_size"]
+                if len(examples[key]) < _EXAMPLES:
+                    examples[key].append(Example(row["source_object"], row["source_row"], row["payload"] or ""))
+        ranked = sorted(counts, key=lambda key: (-sum(counts[key].values()), key))
+        return [Rejection(*key, sum(counts[key].values()), tuple(examples[key])) for key in ranked]
+
+    def corrections(self) -> list[CorrectionGroup]:
+        rows = self.session.query(
+            "select rule_id, field, event_id, value_before, value_after, group_size from ("
+            "select *, count(*) over (partition by rule_id, field) as group_size, "
+            "row_number() over (partition by rule_id, field order by source, source_object, source_row) as place "
+            f"from {self.place('quality.corrections')} where load_date = ?) as ranked where place <= ? order by "
+            "group_size desc, rule_id, place",
+            (self.day, _EXAMPLES),
+        )
+        groups: dict[tuple[str, str, int], list[CorrectionExample]] = defaultdict(list)
+        for row in rows:
+            example = CorrectionExample(row["event_id"], row["value_before"], row["value_after"])
+            groups[row["rule_id"], row["field"], row["group_size"]].append(example)
+        return [CorrectionGroup(*key, tuple(examples)) for key, examples in groups.items()]
+
+    def anomalies(self) -> list[AnomalyGroup]:
+        statistics = {
+            row["event_type"]: row
+            for row in self.session.query(
+                "select event_type, avg(cast(amount as double precision)) as mean, "
+                "stddev_samp(cast(amount as double precision)) as stddev, "
+                "sum(case when is_anomaly then 1 else 0 end) as outliers "
+                f"from {self.place('analytics.events')} where load_date = ? and is_in_range and event_type is not null group by event_type",
+                (self.day,),
+            )
+        }
+        examples: dict[str, list[AnomalyExample]] = defaultdict(list)
+        for row in self.session.query(
+            "select * from (select event_type, event_id, source, amount, row_number() over (partition by event_type "
+            f"order by abs(amount) desc, event_id) as place from {self.place('analytics.events')} where load_date "
+            "= ? and is_anomaly) as ranked "
+            "where place <= ? order by event_type, place",
+            (self.day, _EXAMPLES),
+        ):
+            mean, stddev = (
+                statistics[row["event_type"]]["mean"],
+                statistics[row["event_type"]]["stddev"],
+            )
+            distance = (float(row["amount"]) - mean) / stddev if stddev else None
+            examples[row["event_type"]].append(AnomalyExample(row["event_id"], row["source"], row["amount"], distance))
+        found = [(name, one) for name, one in statistics.items() if one["outliers"]]
+        return [
+            AnomalyGroup(name, int(one["outliers"]), one["mean"], one["stddev"], tuple(examples[name]))
+            for name, one in sorted(found, key=lambda item: -item[1]["outliers"])
+        ]
+
+    def lineage(self) -> list[LineagePath]:
+        rows = self.session.query(
+            "select source, source_location, raw_schema, load_id, target_table, count_published "
+            f"from {self.place('metadata.lineage')} where load_date = ? order by source",
+            (self.day,),
+        )
+        return [
+            LineagePath(
+                row["source"],
+                (
+                    row["source_location"] or row["source"],
+                    f"{row['raw_schema']} (load {row['load_id']})",
+                    row["target_table"],
+                ),
+                row["count_published"],
+            )
+            for row in rows
+        ]

@@ -1,0 +1,1 @@
+"""The warehouse: an engine a file, the lock, the rights, the retry."""

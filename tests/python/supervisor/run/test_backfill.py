@@ -1,0 +1,134 @@
+"""Several days are run one after the other; complete ones are skipped, and the worst day decides the exit code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from end_to_end.helpers import PROJECT, Run, orchestrate
+from supervisor_asks import ask
+
+from supervisor.common.request import Request, days_between
+from supervisor.run.backfill import run_backfill
+from supervisor.run.outcome import Result
+
+DAYS = days_between(date(2025, 11, 14), date(2025, 11, 17))
+STATUS = {0: "SUCCESS", 3: "PARTIAL", 4: "ESCALATED", 130: "FAILED"}
+
+
+def request() -> Request:
+    return Request(
+        project_dir=PROJECT,
+        work_dir=Path.cwd(),
+        date=DAYS[0],
+        target="duckdb",
+        source_filter=None,
+        force=False,
+        archive="",
+        goal_path=PROJECT / "goal.md",
+        console_mode="quiet",
+        sandbox=lambda day: pytest.fail("not reached"),
+    )
+
+
+def ending(*codes: int) -> Callable[[Request], Result]:
+    """A stand-in for the run of a day that ends with these codes, one a day."""
+
+    def run(asked: Request) -> Result:
+        code = codes[DAYS.index(asked.date)]
+        summary: dict[str, Any] | None = None
+        if code in STATUS:
+            summary = {"status": STATUS[code], "run_id": str(asked.date), "published": 1, "repair_command": None}
+        return Result(code, summary)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("codes", "keep_going", "ran", "exit_code"),
+    [
+        ((0, 0, 0, 0), False, 4, 0),
+        ((0, 3, 0, 0), False, 4, 3),
+        ((0, 4, 0, 0), False, 2, 4),
+        ((0, 4, 3, 0), True, 4, 4),
+        ((1, 0, 0, 0), False, 1, 1),
+        ((4, 1, 3, 0), True, 4, 1),
+        ((3, 5, 0, 0), True, 2, 5),
+        ((2, 0, 0, 0), True, 1, 2),
+        ((0, 130, 0, 0), True, 2, 130),
+    ],
+)
+def test_it_goes_on_after_a_partial_day_and_stops_at_an_escalated_one(
+    codes: tuple[int, ...], keep_going: bool, ran: int, exit_code: int
+) -> None:
+    done = run_backfill(request(), DAYS, keep_going=keep_going, run=ending(*codes))
+    assert [one.exit_code for one in done.outcomes] == [*codes[:ran], *[None] * (4 - ran)]
+    assert {one.status for one in done.outcomes[ran:]} <= {"NOT RUN"}
+    assert done.exit_code == exit_code
+
+
+def test_complete_days_are_skipped_and_the_others_are_run(golden: Run, tmp_path: Path) -> None:
+    shutil.copy(golden.folder / "warehouse.duckdb", tmp_path)
+    env = {"SANDBOX_SCALE": "0.01", "SANDBOX_FAULTS": "none"}
+    run = orchestrate(tmp_path, "--from", "2025-11-16", "--to", "2025-11-17", "--json", "--archive", "", env=env)
+    assert run.exit_code == 0, run.errors
+    assert [day["status"] for day in run.summary["days"]] == ["NOTHING_TO_DO", "SUCCESS"]
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    states = ask(tmp_path, "status", "--json").data["days"]
+    assert [(day["date"], day["state"]) for day in states] == [("2025-11-16", "complete"), ("2025-11-17", "complete")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--from", "2025-11-17", "--to", "2025-11-16"], "--from 2025-11-16 --to 2025-11-17"),
+        (["--to", "2025-11-16"], "belong together"),
+        (["--date", "2025-11-16", "--keep-going"], "--keep-going needs several days"),
+        (["--from", "2025-11-16", "--to", "2025-11-16", "status"], "--from belongs behind the command"),
+    ],
+)
+def test_wrong_options_are_usage_errors(tmp_path: Path, arguments: list[str], words: str) -> None:
+    answer = ask(tmp_path, *arguments)
+    assert answer.exit_code == 2
+    assert words in answer.errors
+
+
+def test_ctrl_c_ends_all_days_and_leaves_nothing_running(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            str(PROJECT / "orchestrate.py"),
+            "--from",
+            "2025-11-16",
+            "--to",
+            "2025-11-18",
+            "--console",
+            "plain",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "SANDBOX_SCALE": "0.01", "SANDBOX_FAULTS": "s3=hang"},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "S3 Collection" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    _, rest = process.communicate(timeout=30)
+    assert process.returncode == 130, rest
+    assert [path.name for path in sorted((tmp_path / "runs").iterdir())] == [next((tmp_path / "runs").iterdir()).name]
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    (day,) = ask(tmp_path, "status", "--json").data["days"]
+    assert day["state"] in ("failed", "interrupted")
+    assert day["next_command"] == "python orchestrate.py --date 2025-11-16"
