@@ -316,7 +316,7 @@ def test_a_step_after_the_end_is_not_lost() -> None:
 def test_no_way_to_end_leaves_the_terminal_insane(kind: signal.Signals) -> None:
     script = textwrap.dedent("""
         import contextlib, time
-        from supervisor.console import make_console
+        from supervisor.show.console import make_console
         with contextlib.closing(make_console("auto")) as console:
             console.phase_started("collect", "Data Collection")
             console.step(("s3",), "S3 Collection", "running")
