@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from supervisor.commands.answer import Place
     from supervisor.common.request import Request
     from supervisor.record.quarantine import Choice
+    from supervisor.show.console import ConsoleMode
 
 PROGRAM_DIR = Path(__file__).resolve().parent
 TARGETS = ("duckdb", "postgres")
@@ -34,7 +34,7 @@ Exit codes:
   4  escalated: nothing was published
   5  another run holds the lock
 
-Ctrl-C ends with 130, SIGTERM with 143; the same command goes on later, with nothing to clean up.
+Ctrl-C ends with 130, SIGTERM with 143; run the same command again to continue; nothing needs cleaning up.
 
 \b
 Examples:
@@ -221,7 +221,7 @@ def main(
     force: bool,
     target: str,
     as_json: bool,
-    console: str,
+    console: ConsoleMode,
     archive: str,
     goal_path: Path | None,
 ) -> None:
@@ -232,21 +232,18 @@ def main(
     span = make_span(day, first, last)
     if span is None:
         raise click.UsageError(f"Which day? Try: {EXAMPLE}")
-    options = {"source_filter": source_filter, "force": force, "archive": archive, "console_mode": console}
-    request = make_request(make_place(target), span[0], goal_path, **options)
-    if day is None:
-        from supervisor.commands.run import backfill as answer
+    from supervisor.commands.run import backfill, run
 
-        sys.exit(answer(request, span, keep_going=keep_going, as_json=as_json))
+    request = make_request(
+        make_place(target), span[0], goal_path, source_filter=source_filter, force=force, archive=archive
+    )
+    if day is None:
+        sys.exit(backfill(request, span, console, keep_going=keep_going, as_json=as_json))
     if keep_going:
         raise click.UsageError(f"--keep-going needs several days. Try: --from {day} --to {day} --keep-going")
-    from supervisor.run.command import run_command
-
     with warehouse_if_needed(request) as prepared:
-        result = run_command(prepared)
-    if as_json and result.summary is not None:
-        click.echo(json.dumps(result.summary, indent=2, ensure_ascii=False, default=str))
-    sys.exit(result.exit_code)
+        code = run(prepared, console, as_json=as_json)
+    sys.exit(code)
 
 
 def refuse_misplaced_options(context: click.Context) -> None:
@@ -445,7 +442,7 @@ def replay(
     keep_references: bool,
     target: str,
     goal_path: Path | None,
-    console: str,
+    console: ConsoleMode,
     as_json: bool,
 ) -> None:
     """Build a day again from its raw records.
@@ -458,9 +455,8 @@ def replay(
 
     if source is not None and keep_references:
         raise click.UsageError("--source says whose reference tables are read, --keep-references that none is.")
-    options = {"source_filter": source, "force": True, "archive": "", "console_mode": console}
-    request = make_request(make_place(target), day, goal_path, **options)
-    sys.exit(answer(request, read_references=not keep_references, as_json=as_json))
+    request = make_request(make_place(target), day, goal_path, source_filter=source, force=True, archive="")
+    sys.exit(answer(request, console, read_references=not keep_references, as_json=as_json))
 
 
 @main.command()
@@ -500,10 +496,10 @@ def run() -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted. The same command goes on, with nothing to clean up.", err=True)
+        click.echo("Interrupted. Run the same command again to continue; nothing needs cleaning up.", err=True)
         return 130
     except StopRequested as stop:
-        click.echo(f"{stop}. The same command goes on, with nothing to clean up.".capitalize(), err=True)
+        click.echo(f"{stop}. Run the same command again to continue; nothing needs cleaning up.".capitalize(), err=True)
         return stop.exit_code
     return code if isinstance(code, int) else 0
 

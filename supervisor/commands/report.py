@@ -10,7 +10,8 @@ from supervisor.common.command_line import command_line
 from supervisor.common.errors import UsageError
 from supervisor.record.explain import explain_run
 from supervisor.record.history import newest_run
-from supervisor.show.report.write import find_run, report_path, write_report
+from supervisor.record.journal import report_path
+from supervisor.show.report.write import ReportWriter, find_run
 from supervisor.show.terminal import Terminal
 from supervisor.warehouse.reading import reading
 
@@ -32,7 +33,7 @@ def report(place: Place, run_id: str | None, day: date | None, output: Path | No
                 raise UsageError(f"run '{wanted}' never ended, so there is nothing to report")
             path = output or report_path(place.work_dir, run.run_id)
             try:
-                say_note(write_report(session, run, path))
+                say_note(ReportWriter().write_again(session, run, path))
             except OSError as error:
                 raise UsageError(
                     f"{path} can't be written: {error.strerror}. Name another file with --output"

@@ -1,4 +1,4 @@
-"""What one run was asked to do."""
+"""What one run is asked to do."""
 
 from __future__ import annotations
 
@@ -7,51 +7,28 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Literal
-
-ConsoleMode = Literal["auto", "live", "plain", "quiet"]
 
 Sandbox = Callable[[date], AbstractContextManager[Sequence[str]]]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The options of a run, checked.
+class Request:
+    """What the user asked for, and what is known of the sources once they can be asked.
 
     Attributes:
         date: The day to load.
-        target: Target of profiles.yml: duckdb or postgres.
-        sources: Names of all configured sources.
+        target: Target of profiles.yml.
         source_filter: The only source to collect; None for what is missing.
         force: Run a complete day again, and collect every source anew.
         project_dir: Where dbt_project.yml is.
         work_dir: Where runs/, reports/ and the warehouse file are.
         archive: Folder or s3:// URL for the raw data; empty for none.
         goal_path: The goal file.
+        sandbox: Called with the day when sources are about to be read; a context that yields lines for the user.
+        sources: Names of all configured sources, or of a replay's, once they are known.
         notes: Lines to show at the start, such as that the sandbox is used.
     """
 
-    date: date
-    target: str
-    sources: tuple[str, ...]
-    source_filter: str | None
-    force: bool
-    project_dir: Path
-    work_dir: Path
-    archive: str
-    goal_path: Path
-    notes: tuple[str, ...] = ()
-    sandboxed: bool = False
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for, as options of the command line.
-
-    Attributes:
-        sandbox: Called with the day when sources are about to be read; a context that yields lines for the user.
-    """
-
     project_dir: Path
     work_dir: Path
     date: date
@@ -60,8 +37,9 @@ class Request:
     force: bool
     archive: str
     goal_path: Path
-    console_mode: ConsoleMode
     sandbox: Sandbox
+    sources: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def days_between(first: date, last: date) -> list[date]:

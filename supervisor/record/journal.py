@@ -1,39 +1,32 @@
-"""The run's decisions, written down as they are taken, so that a killed run leaves them too."""
+"""What a run leaves in its folder while it works, so that a killed run leaves it too: its request and its decisions."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from supervisor.common.files import write_json
-from supervisor.common.request import Settings
-from supervisor.common.secrecy import redact
+from supervisor.common.request import Request
+from supervisor.record.events import DecisionTaken, Event
 from supervisor.record.history import REQUEST_FILE
 
 
 class Journal:
-    """`decisions.jsonl` of a run, and the same in memory."""
+    """Listens for decisions and appends them to `decisions.jsonl`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.entries: list[dict[str, str]] = []
 
-    def record(self, phase: str, observed: str, decision: str, outcome: str) -> None:
-        """Write down what was seen, what was chosen and why, and what came of it."""
-        entry = {
-            "phase": phase,
-            "observed": redact(observed),
-            "decision": redact(decision),
-            "outcome": redact(outcome),
-            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        }
-        self.entries.append(entry)
-        # on a full disk the decision still goes into the summary and the warehouse
-        with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+    def __call__(self, event: Event) -> None:
+        """Write down a decision; other events pass."""
+        if isinstance(event, DecisionTaken):
+            # on a full disk the decision still goes into the summary and the warehouse
+            with contextlib.suppress(OSError), self._path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(asdict(event), ensure_ascii=False) + "\n")
 
 
 def new_run_id(work_dir: Path) -> str:
@@ -43,18 +36,23 @@ def new_run_id(work_dir: Path) -> str:
     return next(candidate for candidate in candidates if not (work_dir / "runs" / candidate).exists())
 
 
-def note_request(run_dir: Path, settings: Settings, words: str = "run") -> None:
+def report_path(work_dir: Path, run_id: str) -> Path:
+    """Where a run's report is."""
+    return work_dir / "reports" / f"quality_{run_id}.html"
+
+
+def note_request(run_dir: Path, request: Request, command: str) -> None:
     """Leave in the run's folder what was asked for, so that a run that never ends is known by its day."""
     write_json(
         run_dir / REQUEST_FILE,
         {
             "run_id": run_dir.name,
-            "command": words,
+            "command": command,
             "pid": os.getpid(),
-            "date": settings.date.isoformat(),
-            "target": settings.target,
-            "source_filter": settings.source_filter,
-            "force": settings.force,
+            "date": request.date.isoformat(),
+            "target": request.target,
+            "source_filter": request.source_filter,
+            "force": request.force,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         },
     )

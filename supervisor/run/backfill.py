@@ -7,23 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from supervisor.common.command_line import command_line
 from supervisor.common.errors import UsageError
+from supervisor.common.outcome import PUBLISHED_CODES, Outcome
 from supervisor.common.request import Request, days_between
-from supervisor.common.text import count, plural
-from supervisor.run.command import run_command
-from supervisor.run.outcome import EXIT_LOCKED, EXIT_USAGE, Result
-from supervisor.show.terminal import Column, Terminal
-
-# the exit codes of a day, the worst last; what is wrong with the command itself is worse than any day
-_SEVERITY = (0, 3, 4, 1, EXIT_LOCKED, EXIT_USAGE)
-_STATUS_OF_CODE = {1: "FAILED", 4: "ESCALATED", EXIT_LOCKED: "LOCKED", EXIT_USAGE: "USAGE"}
-_STYLES = {"SUCCESS": "green", "NOTHING_TO_DO": "green", "PARTIAL": "yellow", "NOT RUN": "dim"}
-
-
-def _severity(exit_code: int) -> int:
-    # a signal ends everything
-    return _SEVERITY.index(exit_code) if exit_code in _SEVERITY else len(_SEVERITY)
+from supervisor.run.outcome import Result
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,9 @@ class Backfill:
     @property
     def exit_code(self) -> int:
         """The worst of the days."""
-        return max((one.exit_code for one in self.outcomes if one.exit_code is not None), key=_severity, default=0)
+        return max(
+            (one.exit_code for one in self.outcomes if one.exit_code is not None), key=Outcome.severity, default=0
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -83,7 +72,7 @@ def days_of(first: date, last: date) -> list[date]:
 
 
 def run_backfill(
-    request: Request, days: Sequence[date], *, keep_going: bool, run: Callable[[Request], Result] = run_command
+    request: Request, days: Sequence[date], *, keep_going: bool, run: Callable[[Request], Result]
 ) -> Backfill:
     """Run days in their order, the oldest first: an event that two of them deliver belongs to the first.
 
@@ -97,40 +86,11 @@ def run_backfill(
             outcomes.append(DayOutcome(day, "NOT RUN", None))
             continue
         result = run(replace(request, date=day))
-        status = result.summary["status"] if result.summary else _STATUS_OF_CODE.get(result.exit_code, "FAILED")
+        status = (
+            result.summary["status"] if result.summary else (Outcome.of_code(result.exit_code) or Outcome.FAILED).status
+        )
         outcomes.append(DayOutcome(day, status, result.exit_code, result.summary))
-        stopped = _severity(result.exit_code) > _severity(1) or (result.exit_code in (1, 4) and not keep_going)
+        severity, failed = Outcome.severity(result.exit_code), Outcome.severity(Outcome.FAILED.exit_code)
+        unpublished = result.exit_code not in PUBLISHED_CODES
+        stopped = severity > failed or (unpublished and not keep_going)
     return Backfill(request.target, tuple(outcomes))
-
-
-def show_backfill(backfill: Backfill, out: Terminal) -> None:
-    """Write how the days ended, and how to go on."""
-    out.line()
-    out.table(
-        [
-            Column("Date", keep=True),
-            Column("Outcome", keep=True),
-            Column("Published", align="right", keep=True),
-            Column("Run", keep=True),
-        ],
-        [
-            (
-                one.date.isoformat(),
-                (one.status, _STYLES.get(one.status, "red")),
-                count(one.summary["published"]) if one.summary and one.exit_code in (0, 3) else "-",
-                str(one.summary["run_id"]) if one.summary else "-",
-            )
-            for one in backfill.outcomes
-        ],
-    )
-    open_days = [one for one in backfill.outcomes if one.exit_code != 0]
-    if not open_days:
-        return
-    escalated = [one for one in open_days if one.status == "ESCALATED" and one.summary]
-    for one in escalated:
-        assert one.summary is not None
-        out.line(f"Why {one.date} was not published:")
-        out.command(command_line(None, backfill.target, f"explain {one.summary['run_id']}"))
-    span = f"--from {open_days[0].date} --to {open_days[-1].date}"
-    out.line(f"{plural(len(open_days), 'day')} left. To go on, once the cause is mended:")
-    out.command(command_line(None, backfill.target, span))

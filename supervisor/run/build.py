@@ -12,14 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from supervisor.common.text import share
 from supervisor.dbt.artifacts import NodeResult
 from supervisor.dbt.client import Dbt, DbtError
 from supervisor.judge.findings import Finding, broken_invocation, judge, newly_broken, remedy_problems, worsened
 from supervisor.judge.policy import Allowance, Decision, Step, decide
+from supervisor.record.events import CleansingStarted, CleansingUndone, DbtRetried
+from supervisor.run import advice
 from supervisor.run.outcome import EscalationError
 from supervisor.run.state import RunState
-from supervisor.show import advice, transcript
-from supervisor.show.console_tree import Console
 from supervisor.warehouse.retry import MAX_TRIES, pause_s
 
 MAX_ITERATIONS = 3
@@ -59,9 +60,8 @@ class BuildLoop:
         history: The remedies tried so far.
     """
 
-    def __init__(self, state: RunState, dbt: Dbt, console: Console, read_figures: Callable[[], None]) -> None:
-        self._state, self._dbt, self._console, self._read_figures = state, dbt, console, read_figures
-        self._clock, self._journal = state.clock, state.journal
+    def __init__(self, state: RunState, dbt: Dbt, read_figures: Callable[[], None]) -> None:
+        self._state, self._dbt, self._read_figures, self._clock = state, dbt, read_figures, state.clock
         self.results: dict[str, NodeResult] = {}
         self.history: list[Step] = []
         self._tier = 0
@@ -109,7 +109,7 @@ class BuildLoop:
         observed = self._with_figures(decision)
         if decision.action != "publish":
             raise EscalationError("validate", observed, decision.reason, self._recommendation(), decision.subjects)
-        self._journal.record("validate", observed, "publish", decision.reason)
+        self._state.decide("validate", observed, "publish", decision.reason)
         self._check_gates()
 
     # ---------------------------------------------------------------- acting
@@ -119,7 +119,7 @@ class BuildLoop:
         tier = decision.tier
         assert tier is not None
         results, measured, observed = dict(self.results), dict(self._state.measured), self._with_figures(decision)
-        transcript.cleansing(self._console, decision)
+        self._state.emit(CleansingStarted(tier, decision.reason))
         started = time.monotonic()
         tier_before, self._tier = self._tier, max(self._tier, tier)
         worse: list[str] = []
@@ -135,7 +135,7 @@ class BuildLoop:
         outcome = f"{step.gained:,} records corrected; {self._accuracy()}"
         if worse:
             outcome = f"made worse: {', '.join(worse)}"
-        self._journal.record("validate", observed, f"cleanse: {decision.reason}", outcome)
+        self._state.decide("validate", observed, f"cleanse: {decision.reason}", outcome)
         if worse:
             self._tier = tier_before
             self._undone.append(tier)
@@ -145,11 +145,11 @@ class BuildLoop:
         self, decision: Decision, results: Mapping[str, NodeResult], measured: Mapping[str, Any], observed: str
     ) -> None:
         """Build the day again without the tier, and make sure that it is as it was."""
-        transcript.rolling_back(self._console, decision, observed)
+        self._state.emit(CleansingUndone(decision.tier or 0, observed))
         self._rebuild("rollback", decision)
         left = newly_broken(results, self.results) + self._worsened(measured)
         said = f"still worse: {', '.join(left)}" if left else "everything is as it was before"
-        self._journal.record("validate", f"tier {decision.tier} {observed}", f"roll back tier {decision.tier}", said)
+        self._state.decide("validate", f"tier {decision.tier} {observed}", f"roll back tier {decision.tier}", said)
         if left:
             raise EscalationError(
                 "validate",
@@ -184,7 +184,7 @@ class BuildLoop:
             started = time.monotonic()
             broken = self._invoke(phase, name if tries == 1 else f"{name}-try-{tries}", command)
             if retried is not None:
-                self._journal.record(
+                self._state.decide(
                     phase, retried.observed, _retry_words(retried), "failed again" if broken else "succeeded"
                 )
             if not broken:
@@ -196,10 +196,10 @@ class BuildLoop:
                     phase,
                     decision.observed,
                     decision.reason,
-                    advice.mending(self._dbt.folder, self._artifacts, broken),
+                    advice.fix_dbt(self._dbt.folder, self._artifacts, broken),
                     decision.subjects,
                 )
-            transcript.retrying(self._console, decision)
+            self._state.emit(DbtRetried(decision.select, decision.observed))
             time.sleep(pause_s(tries))
             retried, command = decision, replace(command, select=decision.select or command.select)
 
@@ -207,7 +207,7 @@ class BuildLoop:
         """Run dbt once and take in its results; returns what could not run."""
         variables = {
             **self._state.goal.enforced_vars(),
-            "load_date": self._state.settings.date.isoformat(),
+            "load_date": self._state.request.date.isoformat(),
             "run_id": self._state.run_id,
             "publish": "together",
             "cleansing_tier": self._tier,
@@ -238,15 +238,15 @@ class BuildLoop:
 
     def _worsened(self, before: Mapping[str, Any]) -> list[str]:
         now = self._state.measured
-        return [f"{metric} ({transcript.change(metric, before, now)})" for metric in worsened(before, now)]
+        return [f"{metric} ({advice.change(metric, before, now)})" for metric in worsened(before, now)]
 
     def _accuracy(self) -> str:
         measured = self._state.measured.get("accuracy")
-        return "" if measured is None else f"accuracy is now {transcript.exact_share(measured)}"
+        return "" if measured is None else f"accuracy is now {share(measured)}"
 
     def _with_figures(self, decision: Decision) -> str:
         """The evidence, with the figure and the threshold of every criterion that is not met, and where it was read."""
-        unmet = "; ".join(transcript.criterion(one) for one in self._state.unmet(gates=True))
+        unmet = "; ".join(advice.unmet(one) for one in self._state.unmet(gates=True))
         return f"{decision.observed}{f'; {unmet}' if unmet else ''} [dbt/{self._dbt.count}-{self._artifacts}]"
 
     def _check_gates(self) -> None:
@@ -255,7 +255,7 @@ class BuildLoop:
         if unmet:
             raise EscalationError(
                 "validate",
-                "; ".join(transcript.criterion(one) for one in unmet),
+                "; ".join(advice.unmet(one) for one in unmet),
                 "a criterion of the goal is not met, and no remedy is known for it",
                 self._recommendation(),
                 [str(one.criterion.metric) for one in unmet],
@@ -263,7 +263,7 @@ class BuildLoop:
 
     def _recommendation(self) -> str:
         return advice.recommendation(
-            [str(one.criterion.metric) for one in self._state.unmet(gates=True)], self._state.settings
+            [str(one.criterion.metric) for one in self._state.unmet(gates=True)], self._state.request
         )
 
     def _allowance(self, phase: str, retries: int = 0) -> Allowance:

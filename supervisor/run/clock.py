@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from supervisor.plan.budgets import PhaseBudgets
-from supervisor.show.console_tree import Console
+from supervisor.record.events import Emit, PhaseFinished, PhaseStarted
 from supervisor.warehouse.retry import MAX_TRIES, PAUSES_S
 
 
@@ -18,8 +18,8 @@ class PhaseClock:
         deadline_s: For the whole run, from now on.
     """
 
-    def __init__(self, deadline_s: int, console: Console) -> None:
-        self._console = console
+    def __init__(self, deadline_s: int, emit: Emit) -> None:
+        self._emit = emit
         self._began = time.monotonic()
         self._budgets = PhaseBudgets.for_deadline(deadline_s)
         self._phases: dict[str, dict[str, Any]] = {}
@@ -35,10 +35,6 @@ class PhaseClock:
         """Time since the run began."""
         return time.monotonic() - self._began
 
-    def has_begun(self, phase: str) -> bool:
-        """Whether the phase is going on or over."""
-        return phase in self._phases
-
     def phases(self) -> dict[str, dict[str, Any]]:
         """The phases so far, as `summary.json` has them."""
         return {name: dict(phase) for name, phase in self._phases.items()}
@@ -53,15 +49,15 @@ class PhaseClock:
         """Begin a phase and say so."""
         self._phases[phase] = {"status": "RUNNING"}
         self._running = (phase, time.monotonic())
-        self._console.phase_started(phase, title)
+        self._emit(PhaseStarted(phase, title))
 
-    def finish(self, phase: str, status: str, lines: Sequence[str]) -> None:
+    def finish(self, phase: str, status: str, reason: str | None = None) -> None:
         """End the running phase and say how."""
         duration_s = self.elapsed(phase)
         self._phases[phase] = {"status": status, "duration_s": duration_s}
         self._running = None
         self._budgets = self._budgets.spend(phase, duration_s)
-        self._console.phase_finished(phase, status, [*lines, f"Duration: {duration_s:.1f} s"])
+        self._emit(PhaseFinished(phase, status, duration_s, reason))
 
     def remaining(self, phase: str) -> float:
         """Time that the phase may still take; nothing once the run is past its deadline."""
@@ -76,10 +72,6 @@ class PhaseClock:
             attempt_s: What one try is expected to take.
         """
         return self._now(phase).retries(phase, attempt_s, PAUSES_S[tries - 1 : MAX_TRIES - 1])
-
-    def iterations(self, phase: str, at_most: int, iteration_s: float) -> int:
-        """How many iterations of so many seconds fit into what is left of the phase."""
-        return self._now(phase).iterations(phase, iteration_s, max(0, at_most))
 
     def dropped(self, phase: str, required_s: float, optional_s: Mapping[str, float]) -> tuple[str, ...]:
         """Which optional work must be left out so that what the phase must do still fits."""

@@ -1,4 +1,4 @@
-"""The collect phase: runs the loaders' process, shows what it says, and brings home what came of each source."""
+"""Collecting: runs the loaders' process, passes on what it says, and returns what came of each source."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from supervisor.common.errors import UsageError
 from supervisor.common.processes import Child, ChildTimeoutError
+from supervisor.record.events import AttemptFailed, Emit, FellBack, SourceFinished, SourceProgress, SourceStarted
 from supervisor.record.ledger import LoadOutcome
-from supervisor.show.console_tree import Console
 
 
 class Collector:
@@ -56,7 +56,7 @@ class Collector:
         """What the loaders decided by themselves: (observed, decision, outcome) for retries and fallbacks."""
         return self._decisions
 
-    def run(self, console: Console) -> dict[str, LoadOutcome]:
+    def run(self, emit: Emit) -> dict[str, LoadOutcome]:
         """Follow the loaders until they end, and return what came of every source that was asked for.
 
         Raises:
@@ -69,7 +69,7 @@ class Collector:
             for message in self._child.messages(self._budget_s + max(10.0, self._budget_s / 10)):
                 if message["event"] == "configuration_error":
                     raise UsageError(message["message"])
-                outcome = self._follow(message, console)
+                outcome = self._follow(message, emit)
                 if outcome is not None:
                     outcomes[outcome.source] = outcome
         except ChildTimeoutError as error:
@@ -81,7 +81,7 @@ class Collector:
         for name in self._sources:
             if name not in outcomes:
                 outcomes[name] = self._unfinished(name, problem or "the loaders said nothing of it")
-                console.step((name,), f"{self._title(name)} Collection: {outcomes[name].reason}", "failed")
+                emit(SourceFinished(outcomes[name], is_told=False))
         self._decisions = [decision for name in self._sources for decision in self._decided(name, outcomes[name])]
         return {name: outcomes[name] for name in self._sources}
 
@@ -92,37 +92,34 @@ class Collector:
     def _title(self, name: str) -> str:
         return self._titles.get(name, name)
 
-    def _follow(self, message: Mapping[str, Any], console: Console) -> LoadOutcome | None:
+    def _follow(self, message: Mapping[str, Any], emit: Emit) -> LoadOutcome | None:
         name = message.get("source", "")
         match message["event"]:
             case "source_started":
-                kind_title = message["title"]
                 # the kind's own name reads best; a source called otherwise keeps its name beside it
-                self._titles[name] = kind_title if name in (message["kind"], "api") else f"{kind_title} {name}"
-                self._locations[name] = message.get("location", "")
-                console.step((name,), f"{self._title(name)} Collection (parallel)...", "running")
-                console.step((name, "location"), _location_line(message), "info")
+                kind = message["title"]
+                self._titles[name] = kind if name in (message["kind"], "api") else f"{kind} {name}"
+                self._locations[name] = message["location"]
+                emit(SourceStarted(name, self._titles[name], message["place"], message["location"]))
             case "attempt_failed":
                 self._failures.setdefault(name, []).append(message)
-                attempt = message["attempt"]
-                console.step((name, f"attempt-{attempt}"), f"Attempt {attempt}: ✗ {message['error']}", "warning")
-                if message.get("retry_in_s") is not None:
-                    console.step((name, f"retry-{attempt}"), f"Retry in {message['retry_in_s']:.0f}s...", "info")
+                emit(AttemptFailed(name, message["attempt"], message["error"], message.get("retry_in_s")))
             case "fallback":
                 self._fallbacks[name] = message["endpoint"]
-                console.step((name, "fallback"), f"Fallback endpoint: {message['endpoint']}", "warning")
+                emit(FellBack(name, message["endpoint"]))
             case "source_progress":
-                console.step((name, "progress"), message["text"], "info")
+                emit(SourceProgress(name, message["text"]))
             case "source_finished":
-                return self._finish(name, message, console)
+                outcome = self._finish(name, message)
+                emit(SourceFinished(outcome))
+                return outcome
         return None
 
-    def _finish(self, name: str, message: Mapping[str, Any], console: Console) -> LoadOutcome:
-        failed = message["status"] != "loaded"
-        outcome = LoadOutcome(
+    def _finish(self, name: str, message: Mapping[str, Any]) -> LoadOutcome:
+        return LoadOutcome(
             source=name,
             status=message["status"],
-            load_id=None if failed else self._run_id,
+            load_id=self._run_id if message["status"] == "loaded" else None,
             location=self._locations.get(name, ""),
             collected=message["collected"],
             rejected=message["rejected"],
@@ -133,16 +130,6 @@ class Collector:
             no_data=bool(message.get("no_data")),
             at_warehouse=bool(message.get("at_warehouse")),
         )
-        title = self._title(name)
-        if failed:
-            console.step((name, "failed"), f"✗ {outcome.reason}", "failed")
-            console.step((name,), f"{title} Collection: FAILED after {outcome.tries} {_tries(outcome.tries)}", "failed")
-            return outcome
-        if outcome.tries > 1:
-            console.step((name, f"attempt-{outcome.tries}"), f"Attempt {outcome.tries}: ✓ Success", "ok")
-        console.step((name, "records"), f"Records: {outcome.collected:,}", "info")
-        console.step((name,), f"{title} Collection (parallel): COMPLETED in {outcome.duration_s:.1f} s", "ok")
-        return outcome
 
     def _unfinished(self, name: str, reason: str) -> LoadOutcome:
         return LoadOutcome(
@@ -175,13 +162,5 @@ class Collector:
         return decided
 
 
-def _location_line(message: Mapping[str, Any]) -> str:
-    return f"{message['place']}: {message.get('location', '')}"
-
-
 def _came(outcome: LoadOutcome) -> str:
     return f"{outcome.collected:,} records collected" if outcome.loaded else f"failed: {outcome.reason}"
-
-
-def _tries(count: int) -> str:
-    return "try" if count == 1 else "tries"

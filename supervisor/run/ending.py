@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from supervisor.common.files import write_json
@@ -13,14 +12,22 @@ from supervisor.common.secrecy import redact
 from supervisor.common.stopping import StopRequested
 from supervisor.dbt.artifacts import ArtifactError
 from supervisor.record.archive import ArchiveError, archive_day
+from supervisor.record.events import (
+    Archived,
+    ArchiveSkipped,
+    Measured,
+    ReportFailed,
+    ReportWritten,
+    Said,
+    WarehouseAwaited,
+)
+from supervisor.record.journal import report_path
 from supervisor.record.ledger import correct_run, is_recorded, migrate, record_run, record_scores
+from supervisor.run import advice
 from supervisor.run.offenders import offending_sources, worst_offenders
 from supervisor.run.outcome import EscalationError
+from supervisor.run.outlets import Outlets
 from supervisor.run.state import RunState
-from supervisor.show import transcript
-from supervisor.show.alerts import Alerts
-from supervisor.show.console_tree import Console
-from supervisor.show.report.data import ReportData, read_report_data
 from supervisor.warehouse.base import Warehouse, WarehouseError
 from supervisor.warehouse.retry import insist, is_warehouse_error
 
@@ -31,29 +38,22 @@ _RECORD_S = 10.0
 
 
 class RunEnd:
-    """The last things that a run does, whatever happened before.
+    """The last things that a run does, whatever happened before."""
 
-    Args:
-        state: What is known of the run.
-        run_dir: The run's folder.
-        alerts: Who is told.
-    """
-
-    def __init__(self, state: RunState, warehouse: Warehouse, console: Console, run_dir: Path, alerts: Alerts) -> None:
-        self._state, self._warehouse, self._console, self._run_dir = state, warehouse, console, run_dir
-        self._clock, self._journal, self._alerts = state.clock, state.journal, alerts
+    def __init__(self, state: RunState, warehouse: Warehouse, outlets: Outlets) -> None:
+        self._state, self._warehouse, self._outlets, self._clock = state, warehouse, outlets, state.clock
         self._recorded_code: int | None = None
 
     # ---------------------------------------------------------------- published
 
     def drop_optional_work(self, sources: Sequence[str]) -> bool:
         """Decide before the publish whether there is time to archive, and record it; returns whether it is dropped."""
-        settings = self._state.settings
-        if not settings.archive or not sources:
+        archive = self._state.request.archive
+        if not archive or not sources:
             return False
-        folders = [self._run_dir / "landing" / name for name in sources]
+        folders = [self._state.run_dir / "landing" / name for name in sources]
         size = sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file())
-        speed = _BUCKET_BYTES_S if settings.archive.startswith("s3://") else _FOLDER_BYTES_S
+        speed = _BUCKET_BYTES_S if archive.startswith("s3://") else _FOLDER_BYTES_S
         archive_s = _ARCHIVE_START_S + size / speed
         # publishing writes the day once more, as transforming it did
         publish_s = self._clock.elapsed("transform")
@@ -63,13 +63,13 @@ class RunEnd:
             f"{self._clock.remaining('publish'):.1f} s are left for publishing; it is expected to take "
             f"{publish_s:.1f} s, the archive {archive_s:.1f} s"
         )
-        self._journal.record(
+        self._state.decide(
             "publish",
             observed,
             "drop the archive",
             "the raw files stay in the run's folder, the next run archives them",
         )
-        self._console.step(("archive",), f"No time for the archive: {observed}", "warning")
+        self._state.emit(ArchiveSkipped(f"No time for the archive: {observed}"))
         return True
 
     def note_publication(self, code: int) -> None:
@@ -79,52 +79,40 @@ class RunEnd:
     def report(self, status: str) -> None:
         """Write the report. That it can't be written undoes nothing: the figures are in the warehouse."""
         state = self._state
-        path = state.settings.work_dir / "reports" / f"quality_{state.run_id}.html"
+        path = report_path(state.request.work_dir, state.run_id)
         state.report = f"reports/{path.name}"
+        published = status != "ESCALATED"
+        summary = state.summary(status)
+        if self._clock.running == "publish":
+            # the report is the phase's last work but one, so it tells of the phase as done
+            summary["phases"]["publish"] = {"status": "COMPLETED", "duration_s": self._clock.elapsed("publish")}
         try:
-            page = self._render(status)
-            path.parent.mkdir(exist_ok=True)
-            partial = path.with_name(f".{path.name}.partial")
-            partial.write_text(page, encoding="utf-8")
-            partial.replace(path)
+            self._outlets.reports.write(path, summary, self._warehouse if state.figures else None, published=published)
         except Exception as error:
             if not isinstance(error, OSError) and not is_warehouse_error(error):
                 raise
             state.report = None
             problem = redact(" ".join(str(error).split()))
-            self._journal.record(
+            state.decide(
                 self._clock.running or "publish", f"the report can't be written: {problem}", "go on without the report",
                 f"write it later: python orchestrate.py report {state.run_id}",
             )  # fmt: skip
-            self._console.step(("report",), f"Quality report: {problem}", "failed")
+            state.emit(ReportFailed(problem))
             return
-        if status != "ESCALATED":
-            transcript.reported(self._console, state.report)
-
-    def _render(self, status: str) -> str:
-        # jinja is needed here only
-        from supervisor.show.report.page import render_report
-
-        summary = self._state.summary(status)
-        if self._clock.running == "publish":
-            # the report is the phase's last work but one, so it tells of the phase as done
-            summary["phases"]["publish"] = {"status": "COMPLETED", "duration_s": self._clock.elapsed("publish")}
-        if not self._state.figures:
-            return render_report(ReportData(summary=summary))
-        with self._warehouse.session() as session:
-            return render_report(read_report_data(session, summary, published=status != "ESCALATED"))
+        if published:
+            state.emit(ReportWritten(state.report))
 
     def archive(self, sources: Sequence[str]) -> None:
         """Archive the raw data that this run collected, within what is left of the phase."""
-        settings = self._state.settings
-        loaded = [name for name in sources if self._state.outcomes[name].loaded]
-        if not settings.archive or not loaded:
+        state, request = self._state, self._state.request
+        loaded = [name for name in sources if state.outcomes[name].loaded]
+        if not request.archive or not loaded:
             return
         problems: list[str] = ["it was stopped at its budget"]
 
         def work() -> None:
             try:
-                archive_day(settings.archive, settings.date, self._run_dir / "landing", loaded, self._state.run_id)
+                archive_day(request.archive, request.date, state.run_dir / "landing", loaded, state.run_id)
                 problems.clear()
             except ArchiveError as error:
                 problems[:] = [redact(str(error))]
@@ -135,13 +123,11 @@ class RunEnd:
         thread.join(max(1.0, self._clock.remaining("publish")))
         if problems:
             observed = f"the archive was not written: {problems[0]}"
-            self._journal.record(
-                "publish", observed, "go on without the archive", "the raw files stay in the run's folder"
-            )
-            self._console.step(("archive",), observed, "warning")
+            state.decide("publish", observed, "go on without the archive", "the raw files stay in the run's folder")
+            state.emit(ArchiveSkipped(observed))
             return
-        self._state.archived = f"{settings.archive}/{settings.date:%Y/%m/%d}/"
-        transcript.archived(self._console, self._state.archived)
+        state.archived = f"{request.archive}/{request.date:%Y/%m/%d}/"
+        state.emit(Archived(state.archived))
 
     # ---------------------------------------------------------------- not published
 
@@ -155,7 +141,7 @@ class RunEnd:
         state, running = self._state, self._clock.running
         if not isinstance(error, EscalationError):
             error = _as_escalation(error, running or "collect")
-        self._journal.record(error.phase, error.observed, "escalate", error.reason)
+        state.decide(error.phase, error.observed, "escalate", error.reason)
         unmet = state.unmet(gates=True)
         state.escalation = {
             "phase": error.phase,
@@ -169,8 +155,8 @@ class RunEnd:
         }
         if running is not None:
             if running == "validate":
-                transcript.validate_finished(self._console, state.figures, [one.as_dict() for one in state.criteria()])
-            self._clock.finish(running, "FAILED", [error.reason])
+                state.emit(Measured(state.figures, state.criteria()))
+            self._clock.finish(running, "FAILED", error.reason)
         if recorded:
             self._record([str(one.criterion.metric) for one in unmet], error.subjects)
             self.report("ESCALATED")
@@ -188,14 +174,14 @@ class RunEnd:
                 if not is_recorded(session, state.run_id):
                     if state.figures:
                         record_scores(session, state.run_id)
-                    record_run(session, state.summary("ESCALATED"), self._journal.entries)
+                    record_run(session, state.summary("ESCALATED"), state.decisions)
 
         try:
-            insist(work, seconds=_RECORD_S, on_retry=transcript.waiter(self._console))
+            insist(work, seconds=_RECORD_S, on_retry=self._say_wait)
         except WarehouseError as problem:
-            self._journal.record(
+            state.decide(
                 state.escalation["phase"], f"the warehouse can't be written to: {problem}", "go on without the ledger",
-                f"the run is told of in {self._run_dir} only",
+                f"the run is told of in {state.run_dir} only",
             )  # fmt: skip
 
     def _offenders(self, metrics: Sequence[str], subjects: Sequence[str]) -> list[str]:
@@ -210,25 +196,25 @@ class RunEnd:
     def failed(self, error: Exception, trace: str) -> str:
         """Record an error that nobody foresaw; returns the run's status."""
         self._state.error = {"type": type(error).__name__, "message": redact(f"{type(error).__name__}: {error}")}
-        self._console.message(f"unexpected error: {self._state.error['message']}", error=True)
-        self._console.message(redact(trace), error=True)
+        self._say(f"unexpected error: {self._state.error['message']}")
+        self._say(redact(trace))
         return self._broken_off(f"unexpected error: {self._state.error['message']}", "stop")
 
     def stopped(self, stop: StopRequested) -> str:
         """Record that somebody stopped the run; returns the run's status."""
         self._state.error = {"type": "StopRequested", "message": str(stop)}
         self._state.exit_code = stop.exit_code
-        self._console.message(f"{stop}: the run's processes have been ended, what was published stays", error=True)
+        self._say(f"{stop}: the run's processes have been ended, what was published stays")
         return self._broken_off(str(stop), "stop at once")
 
     def _broken_off(self, observed: str, decision: str) -> str:
         phase = self._clock.running
         published = self._recorded_code is not None or (phase == "publish" and self._is_published())
         came = "the day was published before" if published else "nothing was published, the same command starts anew"
-        self._journal.record(phase or "collect", observed, decision, came)
+        self._state.decide(phase or "collect", observed, decision, came)
         if phase is not None:
             # a phase that has published is through, whatever came after
-            self._clock.finish(phase, "COMPLETED WITH WARNINGS" if published else "FAILED", [observed])
+            self._clock.finish(phase, "COMPLETED WITH WARNINGS" if published else "FAILED", observed)
         return "FAILED"
 
     def _is_published(self) -> bool:
@@ -244,38 +230,43 @@ class RunEnd:
         code = state.code_of(status)
         if self._recorded_code is not None and code != self._recorded_code and status != "FAILED":
             # the deadline passed after the publish: what the ledger says must not be better than what was
-            self._journal.record("publish", _missed(state), "say so", f"exit code {code}")
+            missed = "; ".join(advice.unmet(one) for one in state.unmet(gates=False))
+            state.decide("publish", missed, "say so", f"exit code {code}")
             self._correct(status)
         summary = state.summary(status)
-        state.alert = self._alerts.tell(summary)
+        state.alert = self._outlets.notify(summary)
         if state.alert is not None:
             summary["alert"] = state.alert
             if state.alert["problem"]:
-                self._console.message(f"alert ({state.alert['kind']}): {state.alert['problem']}", error=True)
+                self._say(f"alert ({state.alert['kind']}): {state.alert['problem']}")
         try:
-            write_json(self._run_dir / "summary.json", summary)
+            write_json(state.run_dir / "summary.json", summary)
         except OSError as problem:
-            self._console.message(f"{self._run_dir / 'summary.json'} can't be written: {problem.strerror}", error=True)
+            self._say(f"{state.run_dir / 'summary.json'} can't be written: {problem.strerror}")
         return summary
 
     def _correct(self, status: str) -> None:
         def work() -> None:
             with self._warehouse.transaction() as session:
-                correct_run(session, self._state.summary(status), self._journal.entries)
+                correct_run(session, self._state.summary(status), self._state.decisions)
 
         try:
-            insist(work, seconds=_RECORD_S, on_retry=transcript.waiter(self._console))
+            insist(work, seconds=_RECORD_S, on_retry=self._say_wait)
         except WarehouseError as problem:
-            self._console.message(f"the ledger can't be corrected: {problem}", error=True)
+            self._say(f"the ledger can't be corrected: {problem}")
 
+    def _say(self, text: str) -> None:
+        self._state.emit(Said(text, is_error=True))
 
-def _missed(state: RunState) -> str:
-    return "; ".join(transcript.criterion(one) for one in state.unmet(gates=False))
+    def _say_wait(self, problem: str, wait_s: float) -> None:
+        self._state.emit(WarehouseAwaited(problem, wait_s))
 
 
 def _as_escalation(error: Exception, phase: str) -> EscalationError:
-    reason, advice = "the warehouse can't be used", "bring the warehouse back"
+    reason, recommendation = "the warehouse can't be used", "bring the warehouse back"
     if isinstance(error, ArtifactError):
-        reason, advice = "dbt's results can't be read", "install the dbt release that requirements.lock names"
+        reason, recommendation = "dbt's results can't be read", "install the dbt release that requirements.lock names"
     observed = " ".join(str(error).split())
-    return EscalationError(phase, observed, reason, f"{advice}, then run the same command", [type(error).__name__])
+    return EscalationError(
+        phase, observed, reason, f"{recommendation}, then run the same command", [type(error).__name__]
+    )

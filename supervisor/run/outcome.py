@@ -1,4 +1,4 @@
-"""The one way out when the goal can't be met: nothing is published, and a person gets what they need."""
+"""How a command ends: with a result, or with an error that is said in words."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ from typing import Any, Protocol
 
 from loaders.errors import ConfigurationError
 from supervisor.common.errors import UsageError
+from supervisor.common.outcome import Outcome
 from supervisor.common.stopping import stop_signals
 from supervisor.goal.compile import GoalError
 from supervisor.warehouse.base import WarehouseError
 from supervisor.warehouse.lock import LockHeldError
-
-EXIT_CODES = {"SUCCESS": 0, "NOTHING_TO_DO": 0, "PARTIAL": 3, "ESCALATED": 4, "FAILED": 1}
-EXIT_GOAL_MISSED = 3
-
-EXIT_UNEXPECTED, EXIT_USAGE, EXIT_LOCKED = 1, 2, 5
 
 
 class EscalationError(Exception):
@@ -61,14 +57,14 @@ def guarded(speaker: Speaker, work: Callable[[], Result]) -> Result:
             return work()
     except (UsageError, GoalError, ConfigurationError) as error:
         speaker.message(str(error), error=True)
-        return Result(EXIT_USAGE)
+        return Result(Outcome.USAGE.exit_code)
     except LockHeldError as error:
         speaker.message(str(error), error=True)
-        return Result(EXIT_LOCKED)
+        return Result(Outcome.LOCKED.exit_code)
     except WarehouseError as error:
         speaker.message(str(error), error=True)
-        return Result(EXIT_UNEXPECTED)
+        return Result(Outcome.FAILED.exit_code)
     except Exception as error:
         speaker.message(f"unexpected error: {type(error).__name__}: {error}", error=True)
         speaker.message(traceback.format_exc(), error=True)
-        return Result(EXIT_UNEXPECTED)
+        return Result(Outcome.FAILED.exit_code)

@@ -1,4 +1,4 @@
-"""Replay: a day built again from the raw records that are there, after a rule, a mapping or a missing user was mended.
+"""Replay: a day built again from the raw records that are there, after a rule, a mapping or a missing user was fixed.
 
 No record is collected again. Reference tables are read anew, the day passes the same gates as in any run, and what was
 quarantined and passes now is published with the rest of the day; the quarantine keeps it as history.
@@ -6,22 +6,22 @@ quarantined and passes now is published with the rest of the day; the quarantine
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, timedelta
-from types import MappingProxyType
 from typing import Any
 
 from loaders.config import configured_source_names, read_sources
 from supervisor.common.command_line import command_line
 from supervisor.common.errors import UsageError
-from supervisor.common.request import Request, Settings
+from supervisor.common.outcome import PUBLISHED_CODES
+from supervisor.common.request import Request
 from supervisor.common.text import plural
 from supervisor.dbt.project import read_project_vars
 from supervisor.goal.compile import Goal, load_goal
-from supervisor.record.journal import new_run_id, note_request
+from supervisor.record.events import RawRecordsKept, ReferencesRead, ReferencesRequested, Said
+from supervisor.record.journal import new_run_id
 from supervisor.record.ledger import (
     DayState,
     LoadOutcome,
@@ -31,41 +31,33 @@ from supervisor.record.ledger import (
     read_state,
     sweep_raw,
 )
-from supervisor.run.build import BuildLoop
-from supervisor.run.collect import Collector
-from supervisor.run.day import DayRun, EscalationError
-from supervisor.run.meter import ResourceMeter
-from supervisor.run.outcome import Result, guarded
-from supervisor.show.console import QuietConsole, make_console
-from supervisor.show.console_tree import ClosableConsole, Console
+from supervisor.run.day import DayRun
+from supervisor.run.intake import collect
+from supervisor.run.outcome import EscalationError, Result
+from supervisor.run.outlets import Outlets
+from supervisor.run.state import RunState
 from supervisor.warehouse.base import Session, Warehouse
 from supervisor.warehouse.engines import open_warehouse
 from supervisor.warehouse.lock import lock_path, run_lock
 
 
-def run_replay(request: Request, *, read_references: bool) -> Result:
+def run_replay(request: Request, outlets: Outlets, *, read_references: bool) -> Result:
     """Replay a day, then every later day that had published one of the events which belong to this day now.
 
     Args:
         request: As for a run; `source_filter` names the only source whose reference tables are read.
+        outlets: Where everything goes that leaves the runs.
         read_references: Whether reference tables are read anew; without it no source is needed at all.
     """
-    with closing(make_console(request.console_mode)) as console:
-        return guarded(console, lambda: _replay_days(request, read_references, console))
-
-
-def _replay_days(request: Request, read_references: bool, console: ClosableConsole) -> Result:
     goal = load_goal(request.goal_path)
     warehouse = open_warehouse(request.target)
     run_id = new_run_id(request.work_dir)
     with run_lock(lock_path(warehouse, request.work_dir), run_id, warehouse):
-        result = _replay_day(request, goal, warehouse, run_id, read_references, console)
-        return rebuild_later_days(request, goal, warehouse, console, result)
+        result = _replay_day(request, goal, warehouse, outlets, run_id, read_references)
+        return rebuild_later_days(request, goal, warehouse, outlets, result)
 
 
-def rebuild_later_days(
-    request: Request, goal: Goal, warehouse: Warehouse, console: ClosableConsole, result: Result
-) -> Result:
+def rebuild_later_days(request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, result: Result) -> Result:
     """After a day was published, build every later day again that has published one of its events as well.
 
     An event belongs to the first day that can publish it, whichever was run first. Their raw records are there, so no source is read.
@@ -78,18 +70,18 @@ def rebuild_later_days(
         The same result, with the exit code of the first later day that could not be published if there is one.
     """
     day, waiting = request.date, set[date]()
-    while result.exit_code in (0, 3):
+    while result.exit_code in PUBLISHED_CODES:
         waiting |= _overlapping_days(request, warehouse, day)
         if not waiting:
             break
         day = min(waiting)
         waiting.remove(day)
-        console.message(f"{day} had published events that belong to an earlier day now: it is built again.")
+        outlets.emit(Said(f"{day} had published events that belong to an earlier day now: it is built again."))
         again = replace(request, date=day)
-        follower = _replay_day(again, goal, warehouse, new_run_id(request.work_dir), False, console)
-        if follower.exit_code not in (0, 3):
+        follower = _replay_day(again, goal, warehouse, outlets, new_run_id(request.work_dir), False)
+        if follower.exit_code not in PUBLISHED_CODES:
             command = command_line(day, request.target, "replay")
-            console.message(f"{day} has them still. Once the cause is mended: {command}", error=True)
+            outlets.emit(Said(f"{day} has them still. Once the cause is fixed: {command}", is_error=True))
             return Result(follower.exit_code, result.summary)
     return result
 
@@ -100,55 +92,58 @@ def _overlapping_days(request: Request, warehouse: Warehouse, day: date) -> set[
         return overlapping_days(session, day, int(str(lookback)))
 
 
+def overlapping_days(session: Session, day: date, lookback_days: int) -> set[date]:
+    """Return the later days within the look-back window that have published an event of this day as well.
+
+    An event belongs to the first day that can publish it; what a replay lets pass, a later day may have published.
+    """
+    rows = session.query(
+        "select distinct later.load_date from analytics.events as later "
+        "inner join analytics.events as first on later.event_id = first.event_id "
+        "where first.load_date = ? and later.load_date > ? and later.load_date <= ?",
+        (day, day, day + timedelta(days=lookback_days)),
+    )
+    return {row["load_date"] for row in rows}
+
+
 def _replay_day(
-    request: Request, goal: Goal, warehouse: Warehouse, run_id: str, read_references: bool, console: Console
+    request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, run_id: str, read_references: bool
 ) -> Result:
-    state = read_state(warehouse, request.date)
-    if not state.loads:
+    before = read_state(warehouse, request.date)
+    if not before.loads:
         raise UsageError(
             f"{request.date} has no raw records to replay. Collect it: {command_line(request.date, request.target)}"
         )
     with request.sandbox(request.date) if read_references else nullcontext(()) as notes:
         configured = configured_source_names()
-        tables = reference_tables(request, configured) if read_references else {}
-        settings = Settings(
-            date=request.date,
-            target=request.target,
-            sources=sources_of_day(state, configured),
+        intake = RawIntake(reference_tables(request, configured) if read_references else {})
+        asked = replace(
+            request,
+            sources=sources_of_day(before, configured),
             source_filter=None,
             force=True,
-            project_dir=request.project_dir,
-            work_dir=request.work_dir,
             archive="",
-            goal_path=request.goal_path,
             notes=tuple(notes),
         )
-        meter = ResourceMeter()
-        console.run_started(run_id=run_id, date=str(settings.date), target=settings.target, notes=settings.notes)
-        run = ReplayRun(settings, goal, warehouse, console, run_id, meter)
-        run.references = tables
-        note_request(run.run_dir, settings, "replay")
-        summary = run.execute(state, [])
-        meter.stop()
-        console.run_finished(summary)
-        if summary["exit_code"] in (0, 3):
-            console.message(_outcome_line(run.replayed, summary))
+        summary = DayRun(asked, goal, warehouse, outlets, run_id, intake).execute(before)
+        if summary["exit_code"] in PUBLISHED_CODES:
+            outlets.emit(Said(_outcome_line(intake.replayed, summary)))
         return Result(summary["exit_code"], summary)
 
 
 def _outcome_line(replayed: int, summary: Mapping[str, Any]) -> str:
     left = plural(summary["quarantined"], "record")
     passed = f"{plural(replayed, 'record')} left the quarantine" if replayed else "No record left the quarantine"
-    return f"{passed}; {left} can't be published still."
+    return f"{passed}; {left} still can't be published."
 
 
-def sources_of_day(state: DayState, configured: Sequence[str]) -> tuple[str, ...]:
+def sources_of_day(before: DayState, configured: Sequence[str]) -> tuple[str, ...]:
     """Return the sources of a day: those that are configured, and those whose records are there.
 
     While the sandbox is used none is configured without it; then those of the last run are meant.
     """
-    before = published_summary(state)["sources"] if state.last_run is not None else {}
-    return tuple(sorted({*(configured or before), *state.loads}))
+    last = published_summary(before)["sources"] if before.last_run is not None else {}
+    return tuple(sorted({*(configured or last), *before.loads}))
 
 
 def reference_tables(request: Request, configured: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -169,119 +164,106 @@ def reference_tables(request: Request, configured: Sequence[str]) -> dict[str, t
     return {wanted: tables[wanted]}
 
 
-class ReplayRun(DayRun):
-    """A run that collects nothing.
+class RawIntake:
+    """The intake of a replay: the raw records that are there, with today's reference tables.
+
+    Args:
+        references: The reference tables to read, by source.
 
     Attributes:
-        references: The reference tables to read, by source.
         replayed: Records that left the quarantine, once the day is built.
     """
 
-    references: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    replayed: int = 0
+    command = "replay"
+    title = "Reference Tables"
+    sources: Sequence[str] = ()
 
-    def _collect(self, state: DayState, to_collect: list[str]) -> None:
-        self._start_phase("collect", "Reference Tables")
-        before = published_summary(state)["sources"] if state.last_run is not None else {}
-        for name in self.settings.sources:
-            kept = state.loads.get(name)
-            self.outcomes[name] = kept if kept is not None else _absent(name, before.get(name, {}))
+    def __init__(self, references: Mapping[str, tuple[str, ...]]) -> None:
+        self._references = references
+        self.replayed = 0
+
+    def run(self, day: DayRun, before: DayState) -> str:
+        """See `supervisor.run.day.Intake`."""
+        state = day.state
+        last = published_summary(before)["sources"] if before.last_run is not None else {}
+        for name in day.request.sources:
+            kept = before.loads.get(name)
+            state.outcomes[name] = kept if kept is not None else _absent(name, last.get(name, {}))
             if kept is not None:
-                self.collected_by[name] = str(kept.load_id)
+                state.collected_by[name] = str(kept.load_id)
         # what a replay left that was killed
-        self._insist("collect", self._sweep)
-        lines = self._read_references(state)
-        loaded = [outcome for outcome in self.outcomes.values() if outcome.loaded]
+        self._sweep(day)
+        notes = self._read_references(day, before)
+        loaded = [outcome for outcome in state.outcomes.values() if outcome.loaded]
         records = sum(outcome.collected for outcome in loaded)
         observed = f"{plural(records, 'raw record')} of {plural(len(loaded), 'source')} are there"
-        self.journal.record("collect", observed, "build the day from them", "; ".join(lines))
-        status = "COMPLETED" if len(loaded) == len(self.outcomes) else "COMPLETED WITH WARNINGS"
-        self._finish_phase("collect", status, [f"Raw records: {records:,}, none collected again", *lines])
+        state.decide("collect", observed, "build the day from them", "; ".join(notes))
+        day.emit(RawRecordsKept(state.outcomes, records, notes))
+        return "COMPLETED" if len(loaded) == len(state.outcomes) else "COMPLETED WITH WARNINGS"
 
-    def _sweep(self) -> None:
-        with self.warehouse.transaction() as session:
-            migrate(session)
-            sweep_raw(session, self.settings.date)
+    def measured(self, session: Session, run_id: str) -> None:
+        """See `supervisor.run.day.Intake`."""
+        rows = session.query(
+            "select count(*) as found from intermediate.int_records_replayed where replayed_by_run = ?", (run_id,)
+        )
+        self.replayed = int(rows[0]["found"])
 
-    def _read_references(self, state: DayState) -> list[str]:
+    def transformed(self, state: RunState) -> None:
+        """See `supervisor.run.day.Intake`."""
+        passed = f"{plural(self.replayed, 'record')} passed that had been quarantined"
+        state.decide("transform", "every raw record of the day was read again", "apply today's rules", passed)
+
+    def _sweep(self, day: DayRun) -> None:
+        def work() -> None:
+            with day.warehouse.transaction() as session:
+                migrate(session)
+                sweep_raw(session, day.request.date)
+
+        day.retry("collect", work)
+
+    def _read_references(self, day: DayRun, before: DayState) -> list[str]:
         """Put the reference tables of today in the place of those that are there; returns what was done."""
-        readable = {name: tables for name, tables in self.references.items() if name in state.loads}
-        lines = [
+        readable = {name: tables for name, tables in self._references.items() if name in before.loads}
+        notes = [
             f"{name}: not collected for this day, so its reference tables are left alone"
-            for name in self.references
+            for name in self._references
             if name not in readable
         ]
         if not readable:
-            return [*lines, "no reference table was read"]
-        step = ("references",)
-        self.console.step(step, f"Reading the reference tables of {', '.join(readable)} anew...", "running")
-        counts, problems = self._load_references(readable)
+            return [*notes, "no reference table was read"]
+        day.emit(ReferencesRequested(list(readable)))
+        # beside those that are there
+        fresh = collect(day, list(readable), references_only=True)
+        problems = [str(outcome.reason) for outcome in fresh.values() if not outcome.loaded]
+        counts = {} if problems else _counts(fresh, readable)
+        # an empty table would let every orphan pass
+        problems += [f"reference table {name} came back empty" for name, count in counts.items() if not count]
+        day.emit(ReferencesRead(problems))
         if problems:
-            self._insist("collect", self._sweep)
-            self.console.step(step, f"Reference tables: {'; '.join(problems)}", "failed")
-            keep = command_line(self.settings.date, self.settings.target, "replay --keep-references")
+            self._sweep(day)
+            keep = command_line(day.request.date, day.request.target, "replay --keep-references")
             raise EscalationError(
                 "collect",
                 "; ".join(problems),
                 "the reference tables could not be read",
-                f"mend the source and replay again, or go on with the reference tables as they are: {keep}",
+                f"fix the source and replay again, or go on with the reference tables as they are: {keep}",
                 list(readable),
             )
 
         def adopt() -> None:
-            with self.warehouse.transaction() as session:
-                adopt_references(session, self.run_id, self.settings.date, readable)
+            with day.warehouse.transaction() as session:
+                adopt_references(session, day.state.run_id, day.request.date, readable)
 
-        self._insist("collect", adopt)
-        self.console.step(step, "Reference tables", "ok")
-        return [*lines, *(f"{name}: {count:,} rows read anew" for name, count in counts.items())]
+        day.retry("collect", adopt)
+        return [*notes, *(f"{name}: {count:,} rows read anew" for name, count in counts.items())]
 
-    def _load_references(self, readable: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, int], list[str]]:
-        """Load them beside those that are there; returns rows by table, and what went wrong."""
-        collector = Collector(
-            run_dir=self.run_dir,
-            run_id=self.run_id,
-            day=self.settings.date,
-            target=self.settings.target,
-            sources=list(readable),
-            budget_s=self._budget("collect"),
-            references_only=True,
-        )
-        try:
-            # its own words are about records of the day
-            fresh = collector.run(QuietConsole(io.StringIO()))
-        except BaseException:
-            collector.stop()
-            raise
-        for observed, decision, outcome in collector.decisions:
-            self.journal.record("collect", observed, decision, outcome)
-        failed = [str(outcome.reason) for outcome in fresh.values() if not outcome.loaded]
-        if failed:
-            return {}, failed
-        counts = {
-            f"{name}.{table}": int(fresh[name].detail.get("tables", {}).get(table, 0))
-            for name, tables in readable.items()
-            for table in tables
-        }
-        # an empty table would let every orphan pass
-        return counts, [f"reference table {name} came back empty" for name, count in counts.items() if not count]
 
-    def _transform(self, loop: BuildLoop) -> None:
-        super()._transform(loop)
-        passed = f"{plural(self.replayed, 'record')} passed that had been quarantined"
-        self.journal.record("transform", "every raw record of the day was read again", "apply today's rules", passed)
-
-    def _read_figures(self) -> None:
-        super()._read_figures()
-        with self.warehouse.session() as session:
-            rows = session.query(
-                "select count(*) as found from intermediate.int_records_replayed where replayed_by_run = ?",
-                (self.run_id,),
-            )
-        self.replayed = int(rows[0]["found"])
-
-    def _archive(self, to_collect: list[str]) -> None:
-        """Nothing came in, so there is nothing to archive."""
+def _counts(fresh: Mapping[str, LoadOutcome], readable: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
+    return {
+        f"{name}.{table}": int(fresh[name].detail.get("tables", {}).get(table, 0))
+        for name, tables in readable.items()
+        for table in tables
+    }
 
 
 def _absent(name: str, before: Mapping[str, Any]) -> LoadOutcome:
@@ -297,17 +279,3 @@ def _absent(name: str, before: Mapping[str, Any]) -> LoadOutcome:
         duration_s=0.0,
         detail={"title": before.get("title", name), "fallback": False},
     )
-
-
-def overlapping_days(session: Session, day: date, lookback_days: int) -> set[date]:
-    """Return the later days within the look-back window that have published an event of this day as well.
-
-    An event belongs to the first day that can publish it; what a replay lets pass, a later day may have published.
-    """
-    rows = session.query(
-        "select distinct later.load_date from analytics.events as later "
-        "inner join analytics.events as first on later.event_id = first.event_id "
-        "where first.load_date = ? and later.load_date > ? and later.load_date <= ?",
-        (day, day, day + timedelta(days=lookback_days)),
-    )
-    return {row["load_date"] for row in rows}

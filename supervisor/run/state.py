@@ -3,42 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from supervisor.common.request import Settings
+from supervisor.common.outcome import Outcome
+from supervisor.common.request import Request
+from supervisor.common.secrecy import redact
 from supervisor.dbt.artifacts import type_conversions
-from supervisor.goal.compile import Goal, evaluate
-from supervisor.goal.criteria import CriterionResult
+from supervisor.goal.compile import Goal
+from supervisor.goal.criteria import CriterionResult, evaluate
+from supervisor.record.events import DecisionTaken, Emit
 from supervisor.record.figures import SCHEMA_VERSION, DayFigures, figures_of_summary, measurements
-from supervisor.record.journal import Journal
 from supervisor.record.ledger import LoadOutcome
+from supervisor.run.advice import repair_command
 from supervisor.run.clock import PhaseClock
 from supervisor.run.meter import ResourceMeter
-from supervisor.run.outcome import EXIT_CODES, EXIT_GOAL_MISSED
-from supervisor.show import advice
 
 
 class RunState:
     """The facts of a run, gathered as it goes; its phases fill them in.
 
     Attributes:
+        emit: Takes an event to whoever listens.
+        run_dir: The run's folder.
         outcomes: What came of each source, kept loads of earlier runs among them.
         collected_by: The run that collected each source's records.
         figures: The day's counts by source, once they have been read.
         measured: By metric of the goal.
         nodes: The dbt manifest's nodes.
+        decisions: What was decided so far, as `summary.json` has it.
         escalation: Why nothing was published, and what to do.
         error: What broke the run off.
         exit_code: Set when a signal stopped the run; otherwise the status decides.
     """
 
     def __init__(
-        self, settings: Settings, goal: Goal, run_id: str, journal: Journal, clock: PhaseClock, meter: ResourceMeter
+        self, request: Request, goal: Goal, run_id: str, clock: PhaseClock, meter: ResourceMeter, emit: Emit
     ) -> None:
-        self.settings, self.goal, self.run_id, self.journal, self.clock, self.meter = (
-            settings, goal, run_id, journal, clock, meter,
+        self.request, self.goal, self.run_id, self.clock, self.meter, self.emit = (
+            request, goal, run_id, clock, meter, emit,
         )  # fmt: skip
+        self.run_dir = request.work_dir / "runs" / run_id
         self.started_at = datetime.now(UTC)
         self._cpu_before_s = meter.cpu_seconds()
         self.outcomes: dict[str, LoadOutcome] = {}
@@ -46,6 +52,7 @@ class RunState:
         self.figures: dict[str, DayFigures] = {}
         self.measured: dict[str, Any] = {}
         self.nodes: Mapping[str, Any] = {}
+        self.decisions: list[dict[str, str]] = []
         self.escalation: dict[str, Any] | None = None
         self.error: dict[str, str] | None = None
         self.report: str | None = None
@@ -53,10 +60,17 @@ class RunState:
         self.alert: dict[str, Any] | None = None
         self.exit_code: int | None = None
 
-    def take_figures(self, figures: dict[str, DayFigures]) -> None:
+    def decide(self, phase: str, observed: str, decision: str, outcome: str) -> None:
+        """Record what was seen, what was chosen and why, and what came of it."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        taken = DecisionTaken(phase, redact(observed), redact(decision), redact(outcome), at)
+        self.decisions.append(asdict(taken))
+        self.emit(taken)
+
+    def update_figures(self, figures: dict[str, DayFigures]) -> None:
         """Take the day's figures as they were measured last."""
         self.figures = figures
-        self.measured.update(measurements(figures, self.outcomes, self.settings.sources))
+        self.measured.update(measurements(figures, self.outcomes, self.request.sources))
 
     def criteria(self) -> list[CriterionResult]:
         """The goal's criteria, held against what is measured by now."""
@@ -75,8 +89,10 @@ class RunState:
         """The exit code: what is published with a criterion missed, such as the deadline, is partial too."""
         if self.exit_code is not None:
             return self.exit_code
-        missed = status == "SUCCESS" and any(one.met is False for one in self.criteria())
-        return EXIT_GOAL_MISSED if missed else EXIT_CODES[status]
+        outcome = Outcome.of(status)
+        if outcome is Outcome.SUCCESS and any(one.met is False for one in self.criteria()):
+            outcome = Outcome.LIMIT_MISSED
+        return outcome.exit_code
 
     def summary(self, status: str) -> dict[str, Any]:
         """The content of `summary.json` as far as it is known now."""
@@ -84,8 +100,8 @@ class RunState:
         return {
             "schema_version": SCHEMA_VERSION,
             "run_id": self.run_id,
-            "date": self.settings.date.isoformat(),
-            "target": self.settings.target,
+            "date": self.request.date.isoformat(),
+            "target": self.request.target,
             "status": status,
             "exit_code": self.code_of(status),
             "started_at": self.started_at.isoformat(timespec="milliseconds"),
@@ -96,8 +112,8 @@ class RunState:
             **figures_of_summary(self.figures, self.outcomes, self.collected_by),
             "type_conversions": sum(type_conversions(self.nodes).values()),
             "criteria": [result.as_dict() for result in self.criteria()],
-            "decisions": self.journal.entries,
-            "repair_command": advice.repair_command(self.settings, missing) if missing else None,
+            "decisions": self.decisions,
+            "repair_command": repair_command(self.request, missing) if missing else None,
             "report": self.report,
             "archive": self.archived,
             "alert": self.alert,

@@ -5,58 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from supervisor.common.command_line import command, command_line
-from supervisor.common.request import Settings
+from supervisor.common.command_line import command
 from supervisor.common.text import count, number, plain_text, plural
-from supervisor.judge.findings import Finding
-from supervisor.record.ledger import LoadOutcome
 from supervisor.record.summary import above_zero, criteria_of, sources_of, status_of, was_published
-
-_ADVICE = {
-    "failure_rate": "see what the rejected records have in common ({quarantine}); have the feed mended or map what is "
-    "new in models/staging",
-    "completeness": "ask the feed's owner why required fields are missing",
-    "accuracy": "if the amounts are right, widen the ranges in seeds/event_types.csv; if they can be corrected with "
-    "evidence, add a rule to seeds/cleansing_rules.csv; otherwise have the feed mended",
-    "consistency": "check that the users table is complete for the day",
-    "records_lost": "a model drops or repeats records: see the conservation test's rows, and what changed in models/",
-    "duplicates_published": "see what changed in int_duplicates: an event would be published twice",
-    "sources_failed": "bring the missing source back, or name it in goal.md as one that may be missing",
-    "sources_loaded": "bring the missing sources back",
-}
-
-
-def recommendation(metrics: Sequence[str], settings: Settings) -> str:
-    """What to do about unmet criteria, and the command that follows."""
-    quarantine = f"python orchestrate.py quarantine list --date {settings.date}"
-    advice = [_ADVICE[metric].format(quarantine=quarantine) for metric in metrics if metric in _ADVICE]
-    first = "; ".join(advice) or "see the failed tests in the report and what changed in the feeds or in models/"
-    return f"{first}. Then run: {repair_command(settings, ())}"
-
-
-def mending(folder: Path, invocation: str, broken: Sequence[Finding]) -> str:
-    """What to do when dbt can't do its work."""
-    logs = f"dbt's own words: {folder}/dbt.log and {folder}/*-{invocation}/run_results.json"
-    if any(finding.hung for finding in broken):
-        time = "if it only needs more time, change the deadline in goal.md"
-        return f"see what it was at; {time}, then run the same command ({logs})"
-    if any(finding.transient for finding in broken):
-        return f"bring the warehouse back, then run the same command ({logs})"
-    return f"mend the model or the right that is missing, then run the same command ({logs})"
-
-
-def repair_command(settings: Settings, missing: Sequence[str]) -> str:
-    """The command that completes a partial day."""
-    return command_line(settings.date, settings.target, source_filter=missing[0] if len(missing) == 1 else None)
-
-
-def repair(settings: Settings, failed: Mapping[str, LoadOutcome]) -> str:
-    """What to do when sources are down."""
-    names = ", ".join(failed)
-    return f"check that {names} can be reached, then run: {repair_command(settings, list(failed))}"
 
 
 @dataclass(frozen=True)

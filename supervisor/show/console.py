@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import TextIO
+from typing import Literal, TextIO
 
-from supervisor.common.request import ConsoleMode
 from supervisor.show.console_live import LiveConsole
 from supervisor.show.console_plain import PlainConsole, QuietConsole
 from supervisor.show.console_tree import ClosableConsole, Console, StepStatus
@@ -23,6 +22,7 @@ __all__ = [
     "make_console",
 ]
 
+ConsoleMode = Literal["auto", "live", "plain", "quiet"]
 _OFF = frozenset({"", "0", "false", "no"})
 
 

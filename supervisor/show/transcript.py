@@ -1,16 +1,223 @@
-"""What the console shows of each phase: figures in the shape of the origin's transcript."""
+"""The transcript of a run: its events as steps with figures, in the order and the words that people read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from supervisor.common.text import measure, operator_sign, share
+from supervisor.common.text import share
 from supervisor.goal.criteria import CriterionResult
-from supervisor.judge.policy import Decision
+from supervisor.record import events
 from supervisor.record.figures import DayFigures, total_of
 from supervisor.record.ledger import LoadOutcome
-from supervisor.show.console_tree import Console
+from supervisor.show.console_tree import Console, StepStatus
+
+
+class Transcript:
+    """Listens to runs and shows them on a console.
+
+    Args:
+        console: Where people watch, or a log.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console, self._step = console, console.step
+        self._outcomes: Mapping[str, LoadOutcome] = {}
+        self._figures: Mapping[str, DayFigures] = {}
+        self._titles: dict[str, str] = {}
+        self._collected: Sequence[str] = ()
+
+    def __call__(self, event: events.Event) -> None:
+        """Show an event."""
+        step = self._step
+        match event:
+            case events.RunStarted(run_id, _, date, target, notes):
+                self._outcomes, self._figures, self._titles, self._collected = {}, {}, {}, ()
+                self._console.run_started(run_id=run_id, date=str(date), target=target, notes=notes)
+            case events.RunFinished(summary):
+                self._console.run_finished(summary)
+            case events.Said(text, is_error):
+                self._console.message(text, error=is_error)
+            case events.PhaseStarted(phase, title):
+                self._console.phase_started(phase, title)
+                self._start(phase)
+            case events.PhaseFinished(phase, status, duration_s, reason):
+                lines = self._closing(phase) if reason is None else [reason]
+                self._console.phase_finished(phase, status, [*lines, f"Duration: {duration_s:.1f} s"])
+            # ---------------------------------------------------------------- collect
+            case events.SourceStarted(source, title, place, location):
+                self._titles[source] = title
+                step((source,), f"{title} Collection (parallel)...", "running")
+                step((source, "location"), f"{place}: {location}", "info")
+            case events.AttemptFailed(source, attempt, error, retry_in_s):
+                step((source, f"attempt-{attempt}"), f"Attempt {attempt}: ✗ {error}", "warning")
+                if retry_in_s is not None:
+                    step((source, f"retry-{attempt}"), f"Retry in {retry_in_s:.0f}s...", "info")
+            case events.FellBack(source, endpoint):
+                step((source, "fallback"), f"Fallback endpoint: {endpoint}", "warning")
+            case events.SourceProgress(source, text):
+                step((source, "progress"), text, "info")
+            case events.SourceFinished(outcome, is_told):
+                self._source_finished(outcome, is_told)
+            case events.Collected(outcomes):
+                self._outcomes, self._collected = outcomes, _collect_lines(outcomes)
+            case events.RawRecordsKept(outcomes, records, notes):
+                self._outcomes = outcomes
+                self._collected = [f"Raw records: {records:,}, none collected again", *notes]
+            case events.ReferencesRequested(sources):
+                step(("references",), f"Reading the reference tables of {', '.join(sources)} anew...", "running")
+            case events.ReferencesRead(problems):
+                text = f"Reference tables: {'; '.join(problems)}" if problems else "Reference tables"
+                step(("references",), text, "failed" if problems else "ok")
+            # ---------------------------------------------------------------- build
+            case events.Transformed(figures, conversions):
+                self._figures = figures
+                self._transformed(conversions)
+            case events.CleansingStarted(tier, reason):
+                step(("cleanse", f"tier-{tier}"), f"Applying automated correction, {reason}...", "running")
+            case events.CleansingUndone(tier, outcome_words):
+                step(("cleanse", f"tier-{tier}"), f"Rules of tier {tier} {outcome_words}: rolling back", "warning")
+            case events.DbtRetried(selected, observed):
+                what = "everything" if selected is None else selected
+                step(("retry",), f"Passing failure, retry of {what}: {observed}", "warning")
+            case events.WarehouseAwaited(problem, wait_s):
+                step(("warehouse",), f"Warehouse: {problem}; retry in {wait_s:.0f} s", "warning")
+            case events.Measured(figures, criteria):
+                self._figures = figures
+                self._measured(criteria)
+            # ---------------------------------------------------------------- publish
+            case events.PublishStarted(warehouse):
+                step(("load",), "Warehouse load...", "running")
+                step(("load", "target"), f"Target: {warehouse}, analytics.events", "info")
+                step(("load", "records"), f"Records: {total_of(self._figures).published:,}", "info")
+            case events.Published(run_id):
+                step(("load",), "Warehouse load: committed in one transaction", "ok")
+                step(("metadata",), f"Metadata: run {run_id} recorded", "ok")
+                step(("lineage",), f"Data lineage: {len(self._figures)} sources tracked to the warehouse", "ok")
+            case events.ReportWritten(path):
+                step(("report",), f"Quality report: {path}", "ok")
+            case events.ReportFailed(problem):
+                step(("report",), f"Quality report: {problem}", "failed")
+            case events.Archived(location):
+                step(("archive",), f"Raw data archived: {location}", "ok")
+            case events.ArchiveSkipped(reason_words):
+                step(("archive",), reason_words, "warning")
+
+    # ---------------------------------------------------------------- how a phase begins and ends
+
+    def _start(self, phase: str) -> None:
+        if phase == "transform":
+            self._step(("parse",), "Parsing formats...", "running")
+            for name, outcome in self._outcomes.items():
+                if outcome.loaded:
+                    self._step(("parse", name), f"{self._title(name)}: {outcome.collected:,} records", "running")
+            self._step(("schema",), "Schema transformation...", "running")
+        elif phase == "validate":
+            self._step(("tests",), "Running dbt tests...", "running")
+
+    def _closing(self, phase: str) -> Sequence[str]:
+        total = total_of(self._figures)
+        lines: Mapping[str, Callable[[], Sequence[str]]] = {
+            "collect": lambda: self._collected,
+            "transform": lambda: [
+                f"Total transformed: {total.transformed:,} / {total.collected:,} "
+                f"({percent(total.transformed, total.collected)})",
+                f"Failed transformations: {total.quarantined:,} (quarantined)",
+            ],
+            "validate": lambda: [
+                f"Final record count: {total.published:,} (after deduplication)",
+                f"Completeness: {percent(total.transformed - total.missing_required, total.transformed)}",
+                f"Accuracy: {percent(total.transformed - total.flagged, total.transformed)}",
+                f"Consistency: {_consistency(total) or 'not checked'}",
+            ],
+            "publish": lambda: [f"Published: {total.published:,} records"],
+        }
+        return lines[phase]()
+
+    # ---------------------------------------------------------------- what came of something
+
+    def _title(self, source: str) -> str:
+        outcome = self._outcomes.get(source)
+        title = outcome.detail.get("title") if outcome is not None else None
+        return str(title or self._titles.get(source, source))
+
+    def _source_finished(self, outcome: LoadOutcome, is_told: bool) -> None:
+        name, step = outcome.source, self._step
+        title = self._title(name)
+        if not is_told:
+            step((name,), f"{title} Collection: {outcome.reason}", "failed")
+        elif not outcome.loaded:
+            tries = f"{outcome.tries} {'try' if outcome.tries == 1 else 'tries'}"
+            step((name, "failed"), f"✗ {outcome.reason}", "failed")
+            step((name,), f"{title} Collection: FAILED after {tries}", "failed")
+        else:
+            if outcome.tries > 1:
+                step((name, f"attempt-{outcome.tries}"), f"Attempt {outcome.tries}: ✓ Success", "ok")
+            step((name, "records"), f"Records: {outcome.collected:,}", "info")
+            step((name,), f"{title} Collection (parallel): COMPLETED in {outcome.duration_s:.1f} s", "ok")
+
+    def _transformed(self, conversions: Mapping[str, int]) -> None:
+        step, total = self._step, total_of(self._figures)
+        for name, one in self._figures.items():
+            step(("parse", name), f"{self._title(name)}: {one.collected:,} records parsed", "ok")
+        step(("parse",), "Parsing formats", "ok")
+        step(("schema", "types"), f"Type conversion: {sum(conversions.values())} fields converted", "ok")
+        defaulted = bad_percent(total.defaulted, total.transformed)
+        step(("schema", "defaults"), f"Default values: applied to {total.defaulted:,} records ({defaulted})", "ok")
+        rate = percent(total.transformed, total.collected)
+        text = f"Success rate: {rate} ({total.quarantined:,} failures quarantined)"
+        step(("schema", "rate"), text, "warning" if total.quarantined else "ok")
+        step(("schema",), "Schema transformation", "ok")
+        step(("staged",), f"{total.transformed:,} records in the common schema", "ok")
+
+    def _measured(self, criteria: Sequence[CriterionResult]) -> None:
+        """Show the checks with their figures and thresholds."""
+        step, total = self._step, total_of(self._figures)
+        results = {one.criterion.metric: one for one in criteria}
+
+        def verdict(metric: str, score: str) -> None:
+            result = results.get(metric)
+            status: StepStatus = "failed" if result is not None and result.met is False else "ok"
+            limit = "" if result is None else f" (threshold: {share(result.as_dict()['threshold'])})"
+            step((metric, "score"), f"{metric.capitalize()}: {score}{limit}", status)
+            step((metric,), f"{metric.capitalize()} check", status)
+
+        step(("tests",), "dbt tests", "ok")
+        missing = bad_percent(total.missing_required, total.transformed)
+        step(("completeness", "fields"), "Required fields: user_id, event_type, timestamp, amount", "info")
+        step(("completeness", "missing"), f"Missing fields: {total.missing_required:,} records ({missing})", "info")
+        verdict("completeness", percent(total.transformed - total.missing_required, total.transformed))
+        step(("accuracy", "range"), f"Range validation: {total.out_of_range:,} records out of range", "info")
+        if total.out_of_range:
+            text = f"Automated correction: {total.corrected:,} corrected, {total.flagged:,} flagged"
+            step(("accuracy", "range", "corrected"), text, "ok")
+        verdict("accuracy", percent(total.transformed - total.flagged, total.transformed))
+        score = _consistency(total)
+        if score is None:
+            text = "Consistency check: no users are known, references could not be checked"
+            step(("consistency",), text, "warning")
+        else:
+            status: StepStatus = "failed" if total.orphans else "ok"
+            step(("consistency", "references"), f"Referential integrity: {score}", status)
+            verdict("consistency", score)
+        step(("duplicates",), f"Duplicate detection: {total.duplicates:,} found and removed", "ok")
+        outliers = f"Anomaly detection: {total.anomalies:,} statistical outliers flagged for review"
+        step(("anomalies",), outliers, "ok")
+
+
+def _collect_lines(outcomes: Mapping[str, LoadOutcome]) -> list[str]:
+    loaded = [outcome for outcome in outcomes.values() if outcome.loaded]
+    retries = sum(outcome.tries - 1 for outcome in loaded)
+    failed = [f"{name} ({outcome.reason})" for name, outcome in outcomes.items() if not outcome.loaded]
+    noun = "retry" if retries == 1 else "retries"
+    lines = [
+        f"Total records: {sum(outcome.collected for outcome in loaded):,}",
+        f"Sources: {len(loaded)}/{len(outcomes)} successful" + (f" ({retries} {noun})" if retries else ""),
+    ]
+    return lines + [f"Failed sources: {'; '.join(failed)}"] * bool(failed)
+
+
+def _consistency(total: DayFigures) -> str | None:
+    return None if total.orphans is None else percent(total.transformed - total.orphans, total.transformed)
 
 
 def percent(part: int, whole: int) -> str:
@@ -25,197 +232,3 @@ def bad_percent(part: int, whole: int) -> str:
 
 def _percent(hundredths: int) -> str:
     return f"{hundredths // 100}.{hundredths % 100:02d}%"
-
-
-def collect_lines(outcomes: Mapping[str, LoadOutcome]) -> list[str]:
-    """Closing lines of phase 1."""
-    loaded = [outcome for outcome in outcomes.values() if outcome.loaded]
-    retries = sum(outcome.tries - 1 for outcome in loaded)
-    failed = [f"{name} ({outcome.reason})" for name, outcome in outcomes.items() if not outcome.loaded]
-    noun = "retry" if retries == 1 else "retries"
-    lines = [
-        f"Total records: {sum(outcome.collected for outcome in loaded):,}",
-        f"Sources: {len(loaded)}/{len(outcomes)} successful" + (f" ({retries} {noun})" if retries else ""),
-    ]
-    return lines + [f"Failed sources: {'; '.join(failed)}"] * bool(failed)
-
-
-def transform_started(console: Console, outcomes: Mapping[str, LoadOutcome]) -> None:
-    """Show what is being parsed."""
-    console.step(("parse",), "Parsing formats...", "running")
-    for name, outcome in outcomes.items():
-        if outcome.loaded:
-            console.step(
-                ("parse", name), f"{outcome.detail.get('title', name)}: {outcome.collected:,} records", "running"
-            )
-    console.step(("schema",), "Schema transformation...", "running")
-
-
-def transform_finished(
-    console: Console,
-    outcomes: Mapping[str, LoadOutcome],
-    figures: Mapping[str, DayFigures],
-    conversions: Mapping[str, int],
-) -> None:
-    """Show what came of the transformation."""
-    total = total_of(figures)
-    for name, one in figures.items():
-        title = outcomes[name].detail.get("title", name) if name in outcomes else name
-        console.step(("parse", name), f"{title}: {one.collected:,} records parsed", "ok")
-    console.step(("parse",), "Parsing formats", "ok")
-    console.step(("schema", "types"), f"Type conversion: {sum(conversions.values())} fields converted", "ok")
-    share = bad_percent(total.defaulted, total.transformed)
-    console.step(("schema", "defaults"), f"Default values: applied to {total.defaulted:,} records ({share})", "ok")
-    rate = percent(total.transformed, total.collected)
-    text = f"Success rate: {rate} ({total.quarantined:,} failures quarantined)"
-    console.step(("schema", "rate"), text, "warning" if total.quarantined else "ok")
-    console.step(("schema",), "Schema transformation", "ok")
-    console.step(("staged",), f"{total.transformed:,} records in the common schema", "ok")
-
-
-def transform_lines(figures: Mapping[str, DayFigures]) -> list[str]:
-    """Closing lines of phase 2."""
-    total = total_of(figures)
-    rate = percent(total.transformed, total.collected)
-    return [
-        f"Total transformed: {total.transformed:,} / {total.collected:,} ({rate})",
-        f"Failed transformations: {total.quarantined:,} (quarantined)",
-    ]
-
-
-def validate_started(console: Console) -> None:
-    """Show that the checks run."""
-    console.step(("tests",), "Running dbt tests...", "running")
-
-
-def cleansing(console: Console, decision: Decision) -> None:
-    """Show that a remedy is applied."""
-    console.step(
-        ("cleanse", f"tier-{decision.tier}"), f"Applying automated correction, {decision.reason}...", "running"
-    )
-
-
-def rolling_back(console: Console, decision: Decision, outcome: str) -> None:
-    """Show that a remedy is undone."""
-    console.step(
-        ("cleanse", f"tier-{decision.tier}"), f"Rules of tier {decision.tier} {outcome}: rolling back", "warning"
-    )
-
-
-def retrying(console: Console, decision: Decision) -> None:
-    """Show that dbt is asked again."""
-    what = "everything" if decision.select is None else decision.select
-    console.step(("retry",), f"Passing failure, retry of {what}: {decision.observed}", "warning")
-
-
-def waiter(console: Console) -> Callable[[str, float], None]:
-    """Return what shows that the warehouse is waited for."""
-
-    def wait(problem: str, seconds: float) -> None:
-        console.step(("warehouse",), f"Warehouse: {problem}; retry in {seconds:.0f} s", "warning")
-
-    return wait
-
-
-def validate_finished(
-    console: Console, figures: Mapping[str, DayFigures], criteria: Sequence[Mapping[str, Any]]
-) -> None:
-    """Show the checks with their figures and thresholds."""
-    total = total_of(figures)
-    limits = {criterion["metric"]: criterion for criterion in criteria}
-
-    def verdict(metric: str, score: str) -> None:
-        criterion = limits.get(metric)
-        met = criterion is None or criterion["met"] is not False
-        limit = "" if criterion is None else f" (threshold: {share(criterion['threshold'])})"
-        console.step((metric, "score"), f"{metric.capitalize()}: {score}{limit}", "ok" if met else "failed")
-        console.step((metric,), f"{metric.capitalize()} check", "ok" if met else "failed")
-
-    console.step(("tests",), "dbt tests", "ok")
-    missing = (
-        f"Missing fields: {total.missing_required:,} records ({bad_percent(total.missing_required, total.transformed)})"
-    )
-    console.step(("completeness", "fields"), "Required fields: user_id, event_type, timestamp, amount", "info")
-    console.step(("completeness", "missing"), missing, "info")
-    verdict("completeness", percent(total.transformed - total.missing_required, total.transformed))
-    console.step(("accuracy", "range"), f"Range validation: {total.out_of_range:,} records out of range", "info")
-    if total.out_of_range:
-        text = f"Automated correction: {total.corrected:,} corrected, {total.flagged:,} flagged"
-        console.step(("accuracy", "range", "corrected"), text, "ok")
-    verdict("accuracy", percent(total.transformed - total.flagged, total.transformed))
-    if total.orphans is None:
-        console.step(
-            ("consistency",), "Consistency check: no users are known, references could not be checked", "warning"
-        )
-    else:
-        score = percent(total.transformed - total.orphans, total.transformed)
-        console.step(
-            ("consistency", "references"), f"Referential integrity: {score}", "ok" if not total.orphans else "failed"
-        )
-        verdict("consistency", score)
-    console.step(("duplicates",), f"Duplicate detection: {total.duplicates:,} found and removed", "ok")
-    console.step(
-        ("anomalies",), f"Anomaly detection: {total.anomalies:,} statistical outliers flagged for review", "ok"
-    )
-
-
-def validate_lines(figures: Mapping[str, DayFigures]) -> list[str]:
-    """Closing lines of phase 3."""
-    total = total_of(figures)
-    consistency = (
-        "not checked" if total.orphans is None else percent(total.transformed - total.orphans, total.transformed)
-    )
-    return [
-        f"Final record count: {total.published:,} (after deduplication)",
-        f"Completeness: {percent(total.transformed - total.missing_required, total.transformed)}",
-        f"Accuracy: {percent(total.transformed - total.flagged, total.transformed)}",
-        f"Consistency: {consistency}",
-    ]
-
-
-def publish_started(console: Console, warehouse: str, figures: Mapping[str, DayFigures]) -> None:
-    """Show where the day goes."""
-    console.step(("load",), "Warehouse load...", "running")
-    console.step(("load", "target"), f"Target: {warehouse}, analytics.events", "info")
-    console.step(("load", "records"), f"Records: {total_of(figures).published:,}", "info")
-
-
-def published(console: Console, run_id: str, figures: Mapping[str, DayFigures]) -> None:
-    """Show that the transaction was committed."""
-    console.step(("load",), "Warehouse load: committed in one transaction", "ok")
-    console.step(("metadata",), f"Metadata: run {run_id} recorded", "ok")
-    console.step(("lineage",), f"Data lineage: {len(figures)} sources tracked to the warehouse", "ok")
-
-
-def reported(console: Console, path: str) -> None:
-    """Show where the report is."""
-    console.step(("report",), f"Quality report: {path}", "ok")
-
-
-def archived(console: Console, location: str) -> None:
-    """Show where the raw data is."""
-    console.step(("archive",), f"Raw data archived: {location}", "ok")
-
-
-def publish_lines(figures: Mapping[str, DayFigures]) -> list[str]:
-    """Closing lines of phase 4."""
-    return [f"Published: {total_of(figures).published:,} records"]
-
-
-def exact_share(value: Any) -> str:
-    """A measured share, with as many digits as it takes not to look like 0 or 100 %."""
-    return share(value)
-
-
-def change(metric: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """How a metric moved, as in "99.1% to 98.7%"."""
-    kind = "count" if metric == "records_lost" else "fraction"
-    old = measure(before[metric], kind, against=after[metric])
-    return f"{old} to {measure(after[metric], kind, against=before[metric])}"
-
-
-def criterion(result: CriterionResult) -> str:
-    """A criterion with its figure beside its threshold, as in "accuracy is 97.2%, not >= 98%"."""
-    one, unit = result.criterion, str(result.criterion.unit)
-    threshold = f"{operator_sign(one.operator)} {measure(one.threshold, unit)}"
-    return f"{one.metric} is {measure(result.measured, unit, against=one.threshold)}, not {threshold}"

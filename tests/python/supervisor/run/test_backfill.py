@@ -34,7 +34,6 @@ def request() -> Request:
         force=False,
         archive="",
         goal_path=PROJECT / "goal.md",
-        console_mode="quiet",
         sandbox=lambda day: pytest.fail("not reached"),
     )
 

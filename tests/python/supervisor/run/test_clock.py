@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from datetime import date
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from supervisor.common.request import Settings
+from supervisor.common.request import Request
 from supervisor.goal.compile import load_goal
-from supervisor.record.journal import Journal
+from supervisor.record.events import Event
 from supervisor.run.clock import PhaseClock
 from supervisor.run.ending import RunEnd
 from supervisor.run.limits import MEMORY, THREADS, engine_environment, limited_engine
 from supervisor.run.meter import ResourceMeter
+from supervisor.run.outlets import Outlets
 from supervisor.run.state import RunState
-from supervisor.show.alerts import Alerts
-from supervisor.show.console_plain import PlainConsole
+from supervisor.show.report.write import ReportWriter
 from supervisor.warehouse.duckdb import DuckDBWarehouse
 
 PROJECT = Path(__file__).resolve().parents[4]
@@ -38,8 +37,12 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return Watch(monkeypatch)
 
 
+def nobody(event: Event) -> None:
+    """Nobody listens."""
+
+
 def make_clock(deadline_s: int) -> PhaseClock:
-    return PhaseClock(deadline_s, PlainConsole(io.StringIO()))
+    return PhaseClock(deadline_s, nobody)
 
 
 def test_what_a_phase_leaves_over_goes_to_the_next(watch: Watch) -> None:
@@ -48,7 +51,7 @@ def test_what_a_phase_leaves_over_goes_to_the_next(watch: Watch) -> None:
     assert clock.remaining("collect") == 600
     watch.now += 100
     assert clock.remaining("collect") == 500
-    clock.finish("collect", "COMPLETED", [])
+    clock.finish("collect", "COMPLETED")
     clock.start("transform", "Data Transformation")
     assert clock.remaining("transform") == 1_100
     assert clock.phases()["collect"] == {"status": "COMPLETED", "duration_s": 100}
@@ -65,20 +68,11 @@ def test_retries_are_granted_from_what_is_left(watch: Watch) -> None:
     assert clock.retries("collect", 3, attempt_s=0) == 0
 
 
-def test_iterations_are_granted_from_what_is_left(watch: Watch) -> None:
-    clock = make_clock(45)
-    clock.start("validate", "Quality Validation")
-    assert clock.iterations("validate", 3, iteration_s=10) == 3
-    watch.now += 20
-    assert clock.iterations("validate", 3, iteration_s=10) == 1
-    assert clock.iterations("validate", 0, iteration_s=0.1) == 0
-
-
 def test_past_the_deadline_nothing_remains(watch: Watch) -> None:
     clock = make_clock(45)
     clock.start("collect", "Data Collection")
     watch.now += 60
-    clock.finish("collect", "COMPLETED", [])
+    clock.finish("collect", "COMPLETED")
     clock.start("transform", "Data Transformation")
     assert clock.remaining("transform") == 0
 
@@ -89,22 +83,25 @@ def test_past_the_deadline_nothing_remains(watch: Watch) -> None:
 @pytest.fixture
 def state(tmp_path: Path, watch: Watch) -> RunState:
     clock = make_clock(45)
-    settings = Settings(
+    request = Request(
         date=date(2025, 11, 16), target="duckdb", sources=("s3",), source_filter=None, force=False,
         project_dir=PROJECT, work_dir=tmp_path, archive=str(tmp_path / "archive"), goal_path=PROJECT / "goal.md",
+        sandbox=lambda day: pytest.fail("not reached"),
     )  # fmt: skip
     meter = ResourceMeter()
     meter.stop()
-    return RunState(settings, load_goal(PROJECT / "goal.md"), "r1", Journal(tmp_path / "decisions.jsonl"), clock, meter)
+    state = RunState(request, load_goal(PROJECT / "goal.md"), "r1", clock, meter, nobody)
+    state.run_dir.mkdir(parents=True)
+    return state
 
 
 def end_of(state: RunState) -> RunEnd:
-    folder = state.settings.work_dir
-    return RunEnd(state, DuckDBWarehouse(folder / "w.duckdb"), PlainConsole(io.StringIO()), folder, Alerts([], folder))
+    warehouse = DuckDBWarehouse(state.request.work_dir / "w.duckdb")
+    return RunEnd(state, warehouse, Outlets(nobody, ReportWriter(), lambda summary: None))
 
 
 def landed(state: RunState, size: int) -> None:
-    folder = state.settings.work_dir / "landing" / "s3"
+    folder = state.run_dir / "landing" / "s3"
     folder.mkdir(parents=True)
     with (folder / "part.parquet").open("wb") as file:
         file.truncate(size)
@@ -116,7 +113,7 @@ def test_the_archive_is_dropped_first_when_little_time_is_left(state: RunState, 
     assert end_of(state).drop_optional_work(["s3"]) is False
     watch.now += 40
     assert end_of(state).drop_optional_work(["s3"]) is True
-    (entry,) = state.journal.entries
+    (entry,) = state.decisions
     assert (entry["phase"], entry["decision"]) == ("publish", "drop the archive")
     assert "5.0 s are left" in entry["observed"]
     assert "10.2 s" in entry["observed"]
@@ -142,22 +139,22 @@ def test_a_deadline_that_passes_after_the_publish_is_told_and_the_ledger_correct
     from supervisor.record.ledger import migrate, record_run
 
     end = end_of(state)
-    warehouse = DuckDBWarehouse(state.settings.work_dir / "w.duckdb")
+    warehouse = DuckDBWarehouse(state.request.work_dir / "w.duckdb")
     with warehouse.transaction() as session:
         migrate(session)
-        record_run(session, state.summary("SUCCESS"), state.journal.entries)
+        record_run(session, state.summary("SUCCESS"), state.decisions)
     end.note_publication(state.code_of("SUCCESS"))
     watch.now += 1_801
     summary = end.conclude("SUCCESS")
     assert (summary["status"], summary["exit_code"]) == ("SUCCESS", 3)
-    assert "duration_s is 30 min 1 s, not ≤ 30 min" in summary["decisions"][-1]["observed"]
+    assert "duration is 30 min 1 s, limit ≤ 30 min" in summary["decisions"][-1]["observed"]
     with warehouse.session() as session:
         (run,) = session.query("select status, exit_code, summary from metadata.pipeline_runs")
         decisions = session.query("select decision from metadata.decisions")
     assert (run["status"], run["exit_code"]) == ("SUCCESS", 3)
     assert json.loads(run["summary"])["exit_code"] == 3
     assert len(decisions) == 1
-    assert json.loads((state.settings.work_dir / "summary.json").read_text()) == summary
+    assert json.loads((state.run_dir / "summary.json").read_text()) == summary
 
 
 # ---------------------------------------------------------------- memory and cores
