@@ -34,14 +34,15 @@ attempted as (
         rules.rule_id,
         rules.tier,
         violations.amount as amount_before,
-        cast(round(violations.amount * rules.factor, 2) as numeric(18, 2)) as amount_after,
+        -- wide enough for any amount times any factor: a product may be kept as narrow as its factors
+        round(cast(violations.amount as numeric(20, 2)) * rules.factor, 2) as amount_after,
         event_types.min_amount,
         event_types.max_amount
     from violations
     inner join event_types on violations.event_type = event_types.event_type
     inner join rules
         on
-            (rules.evidence not like 'wrong_sign%' or violations.amount * event_types.expected_sign < 0)
+            (rules.evidence not like 'wrong_sign%' or sign(violations.amount) * event_types.expected_sign < 0)
             and (rules.evidence not like '%no_decimal_point' or violations.is_amount_whole)
 
 ),
@@ -65,7 +66,7 @@ candidates as (
         rule_id,
         tier,
         amount_before,
-        amount_after
+        cast(amount_after as numeric(18, 2)) as amount_after
     from ranked
     where choice = 1
 

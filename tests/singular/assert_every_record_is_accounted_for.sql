@@ -2,7 +2,6 @@
 -- raw records in raw and not in staging, where a filter would hide them
 {{ config(
     severity='error',
-    tags=['validate'],
     meta={'dimension': 'conservation', 'remedy': 'escalate'},
     description='Conservation: a record is published, quarantined or a duplicate, and never vanishes.',
 ) }}
