@@ -381,7 +381,7 @@ def quarantine_list(
 @quarantine.command("show")
 @quarantine_options
 @history_option
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="At most so many; 0 for all.")
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum number of records; 0 for all.")
 @json_option("the records, one a line,")
 def quarantine_show(
     day: date,
@@ -447,7 +447,7 @@ def replay(
 ) -> None:
     """Build a day again from its raw records.
 
-    For when a rule, a mapping or a missing user has been mended. No record is collected again, only the reference
+    For when a rule, a mapping or a missing user has been fixed. No record is collected again, only the reference
     tables (reference = true) are; the day passes the same gates as in any run. What passes now is published, once,
     and stays in the quarantine as history.
     """
