@@ -15,6 +15,7 @@ from typing import Any
 from loaders.attempt import Deadline, Extraction, Stamp
 from loaders.errors import ConfigurationError, WarehouseError
 from loaders.failures import classify
+from loaders.imports import import_alone
 from loaders.redact import register_secrets
 
 TARGETS = ("duckdb", "postgres")
@@ -56,6 +57,7 @@ class Collected:
 def import_dlt() -> Any:
     """Import dlt with the settings that this package depends on, and return it."""
     os.environ.update(DLT_SETTINGS)
+    import_alone("dlt")
     import dlt
 
     return dlt
