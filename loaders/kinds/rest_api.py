@@ -337,6 +337,7 @@ class RestApiSource:
     title: ClassVar[str] = "API"
     place: ClassVar[str] = "Endpoint"
     nothing_came: ClassVar[str] = "no page"
+    libraries: ClassVar[tuple[str, ...]] = ("requests",)
     retries_steps: ClassVar[bool] = True
 
     def location(self, day: date) -> str:
