@@ -15,9 +15,11 @@ from typing import Any
 from loaders.attempt import Deadline, Extraction, Stamp
 from loaders.errors import ConfigurationError, WarehouseError
 from loaders.failures import classify
+from loaders.imports import LOCK, import_alone
 from loaders.redact import register_secrets
 
-TARGETS = ("duckdb", "postgres")
+TARGETS = {"duckdb": "dlt.destinations.impl.duckdb.duck", "postgres": "loaders.destination"}
+"""Targets, and the module of each that a load imports."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,8 @@ class Collected:
 def import_dlt() -> Any:
     """Import dlt with the settings that this package depends on, and return it."""
     os.environ.update(DLT_SETTINGS)
+    # with what several threads would import at its first use
+    import_alone("dlt", "dlt.common.libs.pyarrow", "dlt.common.libs.sql_alchemy_compat", "numpy.ma")
     import dlt
 
     return dlt
@@ -109,12 +113,14 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
 
 def _pipeline(source: str, destination: Any, folder: Path) -> Any:
     dlt = import_dlt()
-    return dlt.pipeline(
-        f"load_{source}",
-        pipelines_dir=str(folder),
-        destination=destination,
-        dataset_name=f"raw_{source}",
-    )
+    # the first pipeline imports dlt's plugins
+    with LOCK:
+        return dlt.pipeline(
+            f"load_{source}",
+            pipelines_dir=str(folder),
+            destination=destination,
+            dataset_name=f"raw_{source}",
+        )
 
 
 class Warehouse:

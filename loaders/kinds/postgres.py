@@ -267,6 +267,7 @@ class PostgresSource:
     title: ClassVar[str] = "PostgreSQL"
     place: ClassVar[str] = "Table"
     nothing_came: ClassVar[str] = "no rows"
+    libraries: ClassVar[tuple[str, ...]] = ("adbc_driver_postgresql.dbapi",)
     retries_steps: ClassVar[bool] = False
 
     def location(self, day: date) -> str:

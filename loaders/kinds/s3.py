@@ -307,6 +307,7 @@ class S3Source:
     title: ClassVar[str] = "S3"
     place: ClassVar[str] = "Bucket"
     nothing_came: ClassVar[str] = "no objects"
+    libraries: ClassVar[tuple[str, ...]] = ("boto3", "boto3.s3.inject", "botocore.config")
     retries_steps: ClassVar[bool] = False
 
     def location(self, day: date) -> str:
