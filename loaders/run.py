@@ -18,7 +18,7 @@ from loaders.failures import classify
 from loaders.redact import redact
 from loaders.retry import BACKOFF_S, Retries
 from loaders.sources import Source
-from loaders.warehouse import Collected, Warehouse, collect, import_dlt
+from loaders.warehouse import MAX_COLUMNS, Collected, Warehouse, collect, import_dlt
 
 logger = logging.getLogger("loaders")
 
@@ -123,6 +123,7 @@ class _Collector:
             deadline=deadline,
             progress=lambda text: events.emit("source_progress", source=source.name, text=text),
             retry=self._retries,
+            max_columns=MAX_COLUMNS.get(settings.target),
         )
 
     def run(self) -> Outcome:

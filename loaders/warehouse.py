@@ -18,6 +18,8 @@ from loaders.failures import classify
 from loaders.redact import register_secrets
 
 TARGETS = ("duckdb", "postgres")
+MAX_COLUMNS = {"postgres": 1600}
+"""Columns that a table holds, where the target has a bound."""
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,8 @@ DLT_SETTINGS = {
     # dlt must not repeat a job by itself: after an ambiguous commit that duplicates rows
     "LOAD__RAISE_ON_MAX_RETRIES": "1",
     "LOAD__WORKERS": "1",
+    # dlt would hold 5,000 rows whatever their size; batches come cut by their bytes
+    "DATA_WRITER__BUFFER_MAX_ITEMS": "1",
     # told to stop, the process stops: nothing here needs to be finished first
     "RUNTIME__INTERCEPT_SIGNALS": "false",
     "NORMALIZE__WORKERS": "1",
@@ -73,6 +77,8 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
     Raises:
         SourceError: Whatever the source raised while it was read.
     """
+    from loaders.formats.raw import in_batches
+
     dlt = import_dlt()
     rows = dict.fromkeys(extraction.schemas, 0)
     rejected = 0
@@ -84,7 +90,7 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
             # an empty batch creates the table, also when nothing follows
             yield dlt.mark.with_table_name(schema.empty_table(), name)
         try:
-            for name, table in extraction.tables:
+            for name, table in in_batches(extraction.tables):
                 rows[name] += table.num_rows
                 reasons = table.column("reject_reason")
                 rejected += table.num_rows - reasons.null_count

@@ -109,9 +109,9 @@ def test_keys_that_leave_the_folder_are_refused(below: str):
 
 
 def test_a_refused_key_is_a_rejected_record_and_writes_nothing(bucket: Bucket, tmp_path: Path):
-    listed = [s3.ListedObject(PREFIX + "../../../evil.csv", '"e"', 1)]
+    listed = [s3.ListedObject(PREFIX + "../../../evil.csv", '"e"', 1, "../../../evil.csv")]
     attempt = make_attempt(tmp_path)
-    landed, rejected = s3._land(None, bucket.source(), PREFIX, listed, attempt)
+    landed, rejected = s3._land(None, bucket.source(), listed, attempt)
     assert not landed
     assert [(each.reason, each.source_object) for each in rejected] == [("key_refused", PREFIX + "../../../evil.csv")]
     assert not list(tmp_path.rglob("evil.csv"))
@@ -138,7 +138,7 @@ def test_listing_goes_on_past_its_first_page(bucket: Bucket, tmp_path: Path, mon
     for number in range(7):
         bucket.put(f"{PREFIX}{number}.csv", b"x\n1\n")
     client = s3.make_client(bucket.source(), make_attempt(tmp_path).deadline)
-    assert len(s3.list_objects(client, bucket.source(), PREFIX)) == 7
+    assert len(s3.list_objects(client, bucket.source(), DAY)) == 7
 
 
 def test_an_object_replaced_after_listing_is_listed_again(
