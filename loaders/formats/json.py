@@ -63,6 +63,11 @@ class Window:
         text: How it begins.
         more: Returns what follows, nothing at the end.
         longest: Most characters that one record, or what is beside the records, may take.
+
+    Attributes:
+        text: The part that is held.
+        base: Where it begins.
+        done: What is before this position is not needed any more.
     """
 
     def __init__(self, text: str, more: Callable[[], str] = str, longest: int = 0) -> None:
@@ -76,17 +81,13 @@ class Window:
         """Return the character at a position, nothing at the end."""
         return self.text[position - self.base : position - self.base + 1]
 
-    def take(self, start: int, end: int) -> str:
-        """Return a part, after which nothing before it is needed."""
-        self.done = start
-        return self.text[start - self.base : end - self.base]
-
     def find(self, step: Callable[[str, int], int], position: int) -> int:
         """Return the position that a step finds, reading on as long as the end of the text decides."""
         while True:
             try:
                 found = step(self.text, position - self.base)
-                if found < len(self.text) or not self._grow(position):
+                # a number may go on behind what looks like its end: 1, 1. and 1e+
+                if found < len(self.text) - 2 or not self._grow(position):
                     return found + self.base
             except BrokenJson as error:
                 if not error.is_at_end(self.text) or not self._grow(position):
@@ -121,21 +122,33 @@ def records(text: str | Window, path: list[str]) -> Iterator[str]:
         else:
             while True:
                 end = window.find(_value_end, position)
-                yield window.take(position, end)
-                position = window.find(_skip, end)
-                mark = window[position]
-                if mark == "]":
+                window.done = position
+                yield window.text[position - window.base : end - window.base]
+                position = window.find(_following, end)
+                if window[position] == "]":
                     end = position + 1
                     break
-                if mark != ",":
-                    raise BrokenJson("a comma or a closing bracket is missing", position)
-                position = window.find(_skip, position + 1)
     else:
         end = window.find(_value_end, start)
-        value = window.take(start, end)
+        value = window.text[start - window.base : end - window.base]
         if value != "null":
             yield value
+        window.done = end
     window.find(lambda text, at: _check_rest(text, at, len(path)), end)
+
+
+def _following(text: str, position: int) -> int:
+    """Return where the next value begins, or the bracket that closes the list."""
+    position = _skip(text, position)
+    mark = text[position : position + 1]
+    if mark == "]":
+        return position
+    if mark != ",":
+        raise BrokenJson("a comma or a closing bracket is missing", position)
+    position = _skip(text, position + 1)
+    if text[position : position + 1] == "]":
+        raise BrokenJson("no value", position)
+    return position
 
 
 def _start(text: str, position: int, path: list[str]) -> int:
@@ -192,6 +205,8 @@ def _check_rest(text: str, end: int, depth: int) -> int:
         position = _skip(text, end)
         while text[position : position + 1] == ",":
             position = _skip(text, position + 1)
+            if text[position : position + 1] != '"':
+                raise BrokenJson("a name is missing", position)
             try:
                 _, position = _scan_string(text, position + 1, True)
             except json.JSONDecodeError as error:
@@ -247,9 +262,11 @@ def _read_document(file: Landed, options: Options) -> Iterator[Piece]:
     if isinstance(failure, Unreadable):
         raise failure
     if failure:
-        rest = window.text[failure.position - window.base if row > 1 else 0 :][:PAYLOAD_LIMIT]
+        rest = window.text[failure.position - window.base if row > 1 else 0 :]
+        while len(rest) < PAYLOAD_LIMIT and (following := next(blocks, "")):
+            rest += following
         code = "record_too_large" if isinstance(failure, TooLong) else "json_broken"
-        yield rejected_piece(Rejected(file.key, row, code, str(failure), rest))
+        yield rejected_piece(Rejected(file.key, row, code, str(failure), rest[:PAYLOAD_LIMIT]))
 
 
 def _records_of(window: Window, path: list[str]) -> Iterator[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +42,30 @@ def collect(pieces: Any) -> tuple[dict[int, Any], dict[int, tuple[str, str | Non
         for rejected in piece.rejected:
             bad[rejected.source_row] = (rejected.reason, rejected.payload)
     return good, bad
+
+
+def peak_of_reading(file: Landed) -> tuple[int, int, list[str]]:
+    """Read a file in a process of its own; return its peak memory in MiB, its records and why some were rejected."""
+    done = subprocess.run(
+        [sys.executable, "-c", _READ, file.key, str(file.path)], capture_output=True, text=True, check=True, timeout=120
+    )
+    peak, count, *reasons = done.stdout.split()
+    return int(peak), int(count), reasons
+
+
+_READ = """
+import sys
+from pathlib import Path
+from loaders.formats.files import Landed, Options, Unreadable, open_file
+from loaders.formats.raw import column_names
+count, reasons = 0, []
+try:
+    opened = open_file(Landed(sys.argv[1], Path(sys.argv[2])), Options())
+    for piece in opened.read(column_names(opened.names)):
+        count += piece.count
+        reasons += [rejected.reason for rejected in piece.rejected]
+except Unreadable as error:
+    reasons.append(error.code)
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+print(int(peak.split()[1]) // 1024, count, *reasons)
+"""

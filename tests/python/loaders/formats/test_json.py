@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from format_helpers import LIMIT, land, read
 
+from loaders.formats import streams
 from loaders.formats.files import Landed, Unreadable
 from loaders.formats.json import BrokenJson, NotThere, records, simple_path
 from loaders.formats.raw import BATCH_BYTES
@@ -123,3 +124,27 @@ def test_only_plain_selectors_are_walked_by_hand():
     assert simple_path("$.data.items") == ["data", "items"]
     assert simple_path(None) == []
     assert simple_path("data[*].x") is None
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+def test_a_document_is_the_same_in_blocks_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int):
+    rows = ['{"a": "é\\u00e9 ]"}', "-1.5e10", "[1, [2]]", "NaN", "-Infinity", "true", '"\\""']
+    body = '{"x": {"y": [0]}, "items": [ ' + " , ".join(rows) + ' ], "z": null}  '
+    monkeypatch.setattr(streams, "BATCH_BYTES", size)
+    good, bad = read(land(tmp_path, "a.json", body.encode()), data_selector="items")
+    assert list(good.values()) == rows
+    assert not bad
+    assert read(land(tmp_path, "b.json", b'[1, 2, {"a": tru}, 3]'))[1] == {3: ("json_broken", '{"a": tru}, 3]')}
+
+
+def test_a_record_without_an_end_within_the_cap_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(streams, "BATCH_BYTES", 16)
+    good, bad = read(land(tmp_path, "a.json", b'[1, "' + b"x" * 1000 + b'", 2]'), max_record_bytes=100)
+    assert good == {1: "1"}
+    assert bad[2][0] == "record_too_large"
+
+
+def test_a_line_above_the_cap_is_rejected_alone(tmp_path: Path):
+    good, bad = read(land(tmp_path, "a.jsonl", b"1\n" + b"x" * 200 + b"\n\n3"), max_record_bytes=100)
+    assert good == {1: "1", 4: "3"}
+    assert bad[2][0] == "record_too_large"

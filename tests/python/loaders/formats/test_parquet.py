@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -92,4 +93,55 @@ def test_parquet_that_decodes_to_too_much_is_refused(tmp_path: Path):
     assert path.stat().st_size < 1_000_000
     with pytest.raises(Unreadable) as caught:
         open_file(Landed("a.parquet", path), Options(1_000_000))
+    assert caught.value.code == "file_too_large"
+
+
+def write_and_read(folder: Path, table: pa.Table, **options: int) -> Any:
+    pq.write_table(table, folder / "a.parquet")
+    return read(Landed("a.parquet", folder / "a.parquet"), **options)
+
+
+def test_bytes_in_a_struct_are_text_and_reject_their_row_where_they_are_none(tmp_path: Path):
+    values = [{"x": b"ok", "n": 1}, {"x": b"\xff", "n": 2}, None, {"x": None, "n": 3}]
+    good, bad = write_and_read(tmp_path, pa.table({"s": values}))
+    assert good == {1: ('{"x": "ok", "n": 1}',), 3: (None,), 4: ('{"x": null, "n": 3}',)}
+    assert bad[2][0] == "undecodable_text"
+    assert "xff" in str(bad[2][1])
+
+
+def test_nested_nanoseconds_and_years_past_9999_stay_as_they_are(tmp_path: Path):
+    kind = pa.struct([("nano", pa.timestamp("ns")), ("day", pa.date32()), ("all", pa.list_(pa.timestamp("us")))])
+    far, usual = 253_402_300_800_000_000, 1_763_254_923_000_000
+    rows = pa.array(
+        [{"nano": 1_763_254_923_123_456_789, "day": 2_932_897, "all": [far]}, {"nano": 0, "day": 0, "all": [usual]}],
+        kind,
+    )
+    table = pa.table({"s": rows, "far": pa.array([far, usual], pa.timestamp("us"))})
+    good, bad = write_and_read(tmp_path, table)
+    assert not bad
+    assert good == {
+        1: (
+            '{"nano": "2025-11-16 01:02:03.123456789", "day": "10000-01-01", "all": ["10000-01-01 00:00:00.000000"]}',
+            "10000-01-01 00:00:00.000000",
+        ),
+        2: (
+            '{"nano": "1970-01-01 00:00:00", "day": "1970-01-01", "all": ["2025-11-16 01:02:03"]}',
+            "2025-11-16 01:02:03.000000",
+        ),
+    }
+
+
+def test_a_row_above_the_cap_is_rejected_alone(tmp_path: Path):
+    table = pa.table({"a": ["x", "y" * 5_000, "z"]})
+    good, bad = write_and_read(tmp_path, table, max_record_bytes=1_000)
+    assert good == {1: ("x",), 3: ("z",)}
+    assert bad[2][0] == "record_too_large"
+    assert str(bad[2][1]).startswith('{"a": "yyy')
+
+
+def test_what_a_file_decodes_to_is_capped(tmp_path: Path):
+    value = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000, pa.int32()), pa.array(["z" * 100_000]))
+    pq.write_table(pa.table({"a": value}), tmp_path / "a.parquet")
+    with pytest.raises(Unreadable, match="from row") as caught:
+        read(Landed("a.parquet", tmp_path / "a.parquet"), max_object_bytes=50_000_000)
     assert caught.value.code == "file_too_large"
