@@ -19,7 +19,7 @@ from loaders.imports import LOCK, import_alone
 from loaders.redact import redact
 from loaders.retry import BACKOFF_S, Retries
 from loaders.sources import Source
-from loaders.warehouse import TARGETS, Collected, Warehouse, collect, import_dlt
+from loaders.warehouse import MAX_COLUMNS, TARGETS, Collected, Warehouse, collect, import_dlt
 
 logger = logging.getLogger("loaders")
 
@@ -128,6 +128,7 @@ class _Collector:
             deadline=deadline,
             progress=lambda text: events.emit("source_progress", source=source.name, text=text),
             retry=self._retries,
+            max_columns=MAX_COLUMNS.get(settings.target),
         )
 
     def run(self) -> Outcome:

@@ -20,6 +20,8 @@ from loaders.redact import register_secrets
 
 TARGETS = {"duckdb": "dlt.destinations.impl.duckdb.duck", "postgres": "loaders.destination"}
 """Targets, and the module of each that a load imports."""
+MAX_COLUMNS = {"postgres": 1600}
+"""Columns that a table holds, where the target has a bound."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ DLT_SETTINGS = {
     # dlt must not repeat a job by itself: after an ambiguous commit that duplicates rows
     "LOAD__RAISE_ON_MAX_RETRIES": "1",
     "LOAD__WORKERS": "1",
+    # dlt would hold 5,000 rows whatever their size; batches come cut by their bytes
+    "DATA_WRITER__BUFFER_MAX_ITEMS": "1",
     # told to stop, the process stops: nothing here needs to be finished first
     "RUNTIME__INTERCEPT_SIGNALS": "false",
     "NORMALIZE__WORKERS": "1",
@@ -77,6 +81,8 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
     Raises:
         SourceError: Whatever the source raised while it was read.
     """
+    from loaders.formats.raw import in_batches
+
     dlt = import_dlt()
     rows = dict.fromkeys(extraction.schemas, 0)
     rejected = 0
@@ -88,7 +94,7 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
             # an empty batch creates the table, also when nothing follows
             yield dlt.mark.with_table_name(schema.empty_table(), name)
         try:
-            for name, table in extraction.tables:
+            for name, table in in_batches(extraction.tables):
                 rows[name] += table.num_rows
                 reasons = table.column("reject_reason")
                 rejected += table.num_rows - reasons.null_count
