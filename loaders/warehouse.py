@@ -18,6 +18,7 @@ from loaders.failures import classify
 from loaders.redact import register_secrets
 
 TARGETS = ("duckdb", "postgres")
+PART_BYTES = 8 * 1024**2
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ DLT_SETTINGS = {
     # told to stop, the process stops: nothing here needs to be finished first
     "RUNTIME__INTERCEPT_SIGNALS": "false",
     "NORMALIZE__WORKERS": "1",
+    # what is given is written at once: parts are cut by bytes here, and dlt would wait for 5,000 rows, however wide
+    "DATA_WRITER__BUFFER_MAX_ITEMS": "1",
 }
 """dlt settings that this package depends on; they are set whatever the configuration says."""
 
@@ -84,7 +87,7 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
             # an empty batch creates the table, also when nothing follows
             yield dlt.mark.with_table_name(schema.empty_table(), name)
         try:
-            for name, table in extraction.tables:
+            for name, table in _by_bytes(extraction.tables):
                 rows[name] += table.num_rows
                 if name not in extraction.reference:
                     rejected += table.num_rows - table.column("reject_reason").null_count
@@ -105,6 +108,22 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
     collected = sum(count for name, count in rows.items() if name not in extraction.reference)
     columns = {name: list(schema.names) for name, schema in extraction.schemas.items()}
     return Collected(source, folder, columns, rows, collected, rejected, extraction.detail)
+
+
+def _by_bytes(parts: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Put small parts of a table together until they are worth writing, in the order in which they come."""
+    import pyarrow as pa
+
+    waiting: list[Any] = []
+    of = ""
+    for name, part in parts:
+        if waiting and (name != of or sum(each.nbytes for each in waiting) >= PART_BYTES):
+            yield of, pa.concat_tables(waiting)
+            waiting = []
+        of = name
+        waiting.append(part)
+    if waiting:
+        yield of, pa.concat_tables(waiting)
 
 
 def _pipeline(source: str, destination: Any, folder: Path) -> Any:
