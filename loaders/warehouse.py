@@ -96,8 +96,8 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
         try:
             for name, table in in_batches(extraction.tables):
                 rows[name] += table.num_rows
-                reasons = table.column("reject_reason")
-                rejected += table.num_rows - reasons.null_count
+                if name not in extraction.reference:
+                    rejected += table.num_rows - table.column("reject_reason").null_count
                 yield dlt.mark.with_table_name(table, name)
         except Exception as error:
             # kept aside: dlt's wrapping hides what it was

@@ -175,6 +175,10 @@ def test_the_commented_examples_are_valid():
         (SHOP + "passwort = 'x'\npassword = 'y'\n", ["passwort is not a known key", "password"]),
         (SHOP.replace('"shop"', '"shop"\ndrivername = "mysql"'), ["'mysql'", "postgresql"]),
         ('[sources.shop]\nkind = "postgres"\n', ["sources.shop.tables is missing"]),
+        (
+            SHOP + "[sources.shop.tables.users]\ncursor = 'at'\nreference = true\n",
+            ["sources.shop.tables.users.cursor = 'at'", "Remove cursor or reference"],
+        ),
         ('[sources."My Lake"]\nkind = "s3"\n', ["'My Lake' is not a source name"]),
         ("[sources\n", ["config.toml is not valid TOML"]),
     ],
