@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from supervisor.common.outcome import PUBLISHED_STATUSES
 from supervisor.record.migrations import migrate as migrate
 from supervisor.warehouse.base import Session, Warehouse
+
+HAS_PUBLISHED = "status in (" + ", ".join(f"'{status}'" for status in PUBLISHED_STATUSES) + ")"
+"""The condition on a row of pipeline_runs that its run has published the day."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def read_day(session: Session, day: date) -> DayState:
     if not has_ledger(session):
         return DayState(last_run=None, loads={})
     runs = session.query(
-        "select * from metadata.pipeline_runs where load_date = ? and status in ('SUCCESS', 'PARTIAL') "
+        f"select * from metadata.pipeline_runs where load_date = ? and {HAS_PUBLISHED} "
         "order by finished_at desc limit 1",
         (day,),
     )

@@ -12,7 +12,6 @@ from loaders.config import configured_source_names
 from supervisor.common.errors import UsageError
 from supervisor.common.request import Request, Settings
 from supervisor.goal.compile import Goal, load_goal
-from supervisor.record.history import record_of
 from supervisor.record.journal import new_run_id, note_request
 from supervisor.record.ledger import DayState, published_summary, read_state
 from supervisor.run.day import DayRun
@@ -53,7 +52,9 @@ def _run(request: Request, console: ClosableConsole) -> Result:
         except WarehouseError as error:
             return _give_up(request, goal, warehouse, console, run_id, configured, error)
         if not request.force and is_complete(state, configured):
-            published = record_of(published_summary(state))
+            from supervisor.record.summary import Summary
+
+            published = Summary.model_validate(published_summary(state))
             for line in finish_leftovers(warehouse, published, request.work_dir, request.archive):
                 console.message(line)
             summary = nothing_to_do(state)

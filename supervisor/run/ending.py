@@ -103,12 +103,14 @@ class RunEnd:
 
     def _render(self, status: str) -> str:
         # jinja is needed here only
+        from supervisor.record.summary import Summary
         from supervisor.show.report.page import render_report
 
-        summary = self._state.summary(status)
+        content = self._state.summary(status)
         if self._clock.running == "publish":
             # the report is the phase's last work but one, so it tells of the phase as done
-            summary["phases"]["publish"] = {"status": "COMPLETED", "duration_s": self._clock.elapsed("publish")}
+            content["phases"]["publish"] = {"status": "COMPLETED", "duration_s": self._clock.elapsed("publish")}
+        summary = Summary.model_validate(content)
         if not self._state.figures:
             return render_report(ReportData(summary=summary))
         with self._warehouse.session() as session:
@@ -246,8 +248,10 @@ class RunEnd:
             # the deadline passed after the publish: what the ledger says must not be better than what was
             self._journal.record("publish", _missed(state), "say so", f"exit code {code}")
             self._correct(status)
+        from supervisor.record.summary import Summary
+
         summary = state.summary(status)
-        state.alert = self._alerts.tell(summary)
+        state.alert = self._alerts.tell(Summary.model_validate(summary))
         if state.alert is not None:
             summary["alert"] = state.alert
             if state.alert["problem"]:

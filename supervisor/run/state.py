@@ -10,7 +10,7 @@ from supervisor.common.request import Settings
 from supervisor.dbt.artifacts import type_conversions
 from supervisor.goal.compile import Goal, evaluate
 from supervisor.goal.criteria import CriterionResult
-from supervisor.record.figures import SCHEMA_VERSION, DayFigures, figures_of_summary, measurements
+from supervisor.record.figures import DayFigures, figures_of_summary, measurements
 from supervisor.record.journal import Journal
 from supervisor.record.ledger import LoadOutcome
 from supervisor.run.clock import PhaseClock
@@ -80,8 +80,11 @@ class RunState:
 
     def summary(self, status: str) -> dict[str, Any]:
         """The content of `summary.json` as far as it is known now."""
+        # pydantic takes a while to import, and a run's start needs no summary
+        from supervisor.record.summary import SCHEMA_VERSION, Summary
+
         missing = [name for name, outcome in self.outcomes.items() if not outcome.loaded]
-        return {
+        content = {
             "schema_version": SCHEMA_VERSION,
             "run_id": self.run_id,
             "date": self.settings.date.isoformat(),
@@ -104,3 +107,4 @@ class RunState:
             "escalation": self.escalation,
             "error": self.error,
         }
+        return Summary.model_validate(content).as_dict()

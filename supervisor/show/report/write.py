@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from supervisor.common.files import write_text
 from supervisor.record.archive import ArchiveError, archive_day, archived_runs
-from supervisor.record.history import RunRecord, read_run, read_runs, record_of
+from supervisor.record.history import read_runs
 from supervisor.record.ledger import table_exists
 from supervisor.show.report.data import ReportData, read_report_data
 from supervisor.warehouse.base import Session, Warehouse
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 
 def report_path(work_dir: Path, run_id: str) -> Path:
@@ -19,15 +21,7 @@ def report_path(work_dir: Path, run_id: str) -> Path:
     return work_dir / "reports" / f"quality_{run_id}.html"
 
 
-def find_run(session: Session | None, work_dir: Path, run_id: str) -> RunRecord | None:
-    """Find a run in its folder or in the ledger; None when neither knows it."""
-    try:
-        return record_of(json.loads((work_dir / "runs" / run_id / "summary.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None if session is None else read_run(session, run_id)
-
-
-def write_report(session: Session, run: RunRecord, path: Path) -> str:
+def write_report(session: Session, run: Summary, path: Path) -> str:
     """Write a run's report.
 
     Returns:
@@ -36,37 +30,35 @@ def write_report(session: Session, run: RunRecord, path: Path) -> str:
     """
     from supervisor.show.report.page import render_report
 
-    summary = _concluded(run)
+    shown = _concluded(run)
     lacks = ""
     if _is_published(session, run):
-        data = read_report_data(session, summary)
+        data = read_report_data(session, shown)
     elif _is_held_back(session, run):
-        data = read_report_data(session, summary, published=False)
+        data = read_report_data(session, shown, published=False)
     else:
-        data = ReportData(summary=summary)
+        data = ReportData(summary=shown)
         lacks = f"examples and scores of run {run.run_id} are gone: {run.date} was built again since"
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(render_report(data), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, render_report(data))
     return lacks
 
 
-def _concluded(run: RunRecord) -> Mapping[str, Any]:
+def _concluded(run: Summary) -> Summary:
     """The summary with its end: what the ledger holds was written while the publish was still going on."""
-    phases = {
-        name: {**phase, "status": "COMPLETED"} if phase.get("status") == "RUNNING" and run.has_published else phase
-        for name, phase in run.summary.get("phases", {}).items()
-    }
-    return {**run.summary, "phases": phases, "report": f"reports/quality_{run.run_id}.html"}
+    publish = run.phases.get("publish")
+    phases = dict(run.phases)
+    if publish is not None and publish.status == "RUNNING" and run.has_published:
+        phases["publish"] = publish.model_copy(update={"status": "COMPLETED"})
+    return run.model_copy(update={"phases": phases, "report": f"reports/quality_{run.run_id}.html"})
 
 
-def _is_published(session: Session, run: RunRecord) -> bool:
+def _is_published(session: Session, run: Summary) -> bool:
     published = [one for one in read_runs(session, run.date, run.date) if one.has_published]
     return bool(published) and published[-1].run_id == run.run_id
 
 
-def _is_held_back(session: Session, run: RunRecord) -> bool:
+def _is_held_back(session: Session, run: Summary) -> bool:
     """Whether dbt's views still hold the day as this run built it."""
     view = "quality_scores__day"
     if run.has_published or not table_exists(session, "intermediate", view):
@@ -77,7 +69,7 @@ def _is_held_back(session: Session, run: RunRecord) -> bool:
     return bool(found)
 
 
-def finish_leftovers(warehouse: Warehouse, run: RunRecord, work_dir: Path, archive: str) -> list[str]:
+def finish_leftovers(warehouse: Warehouse, run: Summary, work_dir: Path, archive: str) -> list[str]:
     """Do what the run that published a complete day could not do any more: its report, and its raw data in the archive.
 
     Args:
@@ -105,12 +97,11 @@ def finish_leftovers(warehouse: Warehouse, run: RunRecord, work_dir: Path, archi
     return done
 
 
-def _archive_leftovers(run: RunRecord, work_dir: Path, archive: str) -> list[str]:
+def _archive_leftovers(run: Summary, work_dir: Path, archive: str) -> list[str]:
     collected: dict[str, list[str]] = {}
-    for name, source in run.summary.get("sources", {}).items():
-        landing = work_dir / "runs" / str(source.get("run_id")) / "landing"
-        if source.get("status") == "loaded" and landing.is_dir():
-            collected.setdefault(str(source["run_id"]), []).append(name)
+    for name, source in run.sources.items():
+        if source.is_loaded and source.run_id and (work_dir / "runs" / source.run_id / "landing").is_dir():
+            collected.setdefault(source.run_id, []).append(name)
     if not collected:
         return []
     try:
