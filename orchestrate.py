@@ -381,7 +381,9 @@ def quarantine_list(
 @quarantine.command("show")
 @quarantine_options
 @history_option
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="At most so many; 0 for all.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum number of records; 0 for all."
+)
 @json_option("the records, one a line,")
 def quarantine_show(
     day: date,

@@ -104,6 +104,9 @@ def test_the_readme_and_the_docs_name_every_way_to_end() -> None:
     help_codes = set(re.findall(r"^\s+(\d+)\s", str(main.epilog), re.MULTILINE))
     readme = TEXT[PROJECT / "README.md"].split("Exit codes:")[1].split("\n\n")[0]
     assert help_codes == {str(code) for code, _ in exit_code_lines()} == set(re.findall(r"\b(\d+) ", readme))
+    operations = TEXT[PROJECT / "docs" / "operations.md"].split("## Exit codes")[1].split("\n## ")[0]
+    # those of the signals are the shell's, and no line of the table
+    assert help_codes == set(re.findall(r"^\| (\d) \|", operations, re.MULTILINE))
     statuses = next(
         line for line in TEXT[PROJECT / "docs" / "summary.md"].splitlines() if line.startswith("| `status`")
     )

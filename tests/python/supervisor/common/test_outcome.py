@@ -102,6 +102,7 @@ def test_the_docs_check_asks_for_a_new_line_and_is_content_once_it_is_there(exte
     assert "6" in missing.stdout
     for path, old, new in (
         (extended / "README.md", "1 unexpected.", "1 unexpected, 6 old data, 7 too late."),
+        (extended / "docs" / "operations.md", "| 130, 143 |", "| 6 | old | |\n| 7 | late | |\n| 130, 143 |"),
         (extended / "docs" / "summary.md", "`ESCALATED`, ", "`ESCALATED`, `STALE`, `EXPIRED`, "),
     ):
         text = path.read_text(encoding="utf-8")

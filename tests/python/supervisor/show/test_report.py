@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from face_samples import REPAIR, endings, escalated, partial, success, with_every_text
+from recorded_days import recorded
 
 from supervisor.record.summary import Summary
 from supervisor.show.report.data import (
@@ -22,7 +23,7 @@ from supervisor.show.report.data import (
     ReportData,
     Score,
 )
-from supervisor.show.report.page import flow_of_day, flows_by_source, funnel_of, render_report
+from supervisor.show.report.page import flow_of_day, flows_by_source, funnel_of, render_report, verdict_of
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(1)>'\"]]>--></style><svg/onload=alert(1)>"
@@ -297,3 +298,30 @@ def test_no_credential_reaches_the_page() -> None:
     html = render_report(ReportData(Summary.model_validate(summary)))
     assert "canary" not in html
     assert "day=1" in html
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "word"),
+    [
+        ("golden", {}, "✓ Published, goal met"),
+        ("golden", {"exit_code": 3}, "⚠ Published, goal not met in full"),
+        ("golden", {"published": 333_088}, "✗ Published, sums wrong"),
+        ("golden", {"status": "NOTHING_TO_DO"}, "✓ Nothing to do"),
+        ("golden", {"status": "FAILED", "exit_code": 1}, "✗ Failed after publishing, failed"),
+        ("partial", {}, "⚠ Published in part"),
+        ("escalated", {}, "✗ Not published, escalated"),
+        ("escalated", {"status": "FAILED", "exit_code": 1}, "✗ Not published, failed"),
+    ],
+)
+def test_the_verdict_follows_from_the_recorded_summary(name: str, changes: dict[str, Any], word: str) -> None:
+    verdict = verdict_of(recorded(name, **changes))
+    assert f"{verdict.sign} {verdict.word}" == word
+
+
+def test_a_verdict_gives_the_cause_and_the_goal_in_figures() -> None:
+    partial_day = " ".join(verdict_of(recorded("partial")).sentences)
+    assert "API could not be collected, so totals are too low." in partial_day
+    assert "What is there meets the goal: 13 of 13 criteria met." in partial_day
+    held_back = " ".join(verdict_of(recorded("escalated")).sentences)
+    assert "transformation failure rate: 1.5%, not < 1%" in held_back
+    assert "Recommendation: see what the rejected records have in common" in held_back
