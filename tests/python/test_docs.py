@@ -15,6 +15,16 @@ from end_to_end.helpers import PROJECT, Run
 from orchestrate import main
 from supervisor.common.outcome import Outcome, exit_code_lines
 from supervisor.dbt.artifacts import read_invocation
+from supervisor.record.summary import (
+    AlertSent,
+    Criterion,
+    Decision,
+    Escalation,
+    Phase,
+    RunError,
+    Source,
+    Summary,
+)
 
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
@@ -88,7 +98,11 @@ def test_every_key_of_the_summary_is_documented_and_no_other(golden: Run) -> Non
         if line.startswith("| `")
         for key in re.findall(r"`(\w+)`", line.split("|")[1])
     }
-    assert documented == set(golden.summary)
+    assert documented == set(golden.summary) == set(Summary.model_fields)
+    rows = {line.split("|")[1].strip(" `"): line.split("|")[2] for line in page.splitlines() if line.startswith("| `")}
+    parts = {"phases": Phase, "sources": Source, "criteria": Criterion, "decisions": Decision, "error": RunError}
+    for key, part in {**parts, "alert": AlertSent, "escalation": Escalation}.items():
+        assert set(part.model_fields) <= set(re.findall(r"`(\w+)`", rows[key])), key
 
 
 def test_every_check_has_its_entry_and_every_entry_its_check(golden: Run) -> None:

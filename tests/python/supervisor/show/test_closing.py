@@ -7,13 +7,31 @@ from typing import Any
 import pytest
 from recorded_days import NAMES, recorded
 
+from supervisor.common.outcome import Outcome
+from supervisor.record.summary import Summary
 from supervisor.show.advice import issues_of, next_steps_of, offender_lines
+from supervisor.show.alerts import alert_for
 from supervisor.show.closing import closing_of
+from supervisor.show.report.data import ReportData
+from supervisor.show.report.page import render_report
 
 
 def lines(name: str, **changes: Any) -> list[str]:
     closing = closing_of(recorded(name, **changes))
     return [closing.headline, closing.title, *(row.text for row in closing.rows), closing.repair]
+
+
+NEEDED = ("run_id", "date", "target", "status", "exit_code", "started_at", "finished_at", "duration_s")
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_summary_of_which_little_is_known_crashes_nobody(outcome: Outcome) -> None:
+    known = {key: value for key, value in recorded("golden").as_dict().items() if key in NEEDED}
+    summary = Summary.model_validate({**known, "status": outcome.status, "exit_code": outcome.exit_code})
+    assert outcome.headline in closing_of(summary).headline
+    assert outcome.verdict in render_report(ReportData(summary))
+    alert = alert_for(summary, None)
+    assert (alert is None) == outcome.is_good
 
 
 @pytest.mark.parametrize(
