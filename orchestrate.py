@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from supervisor.common.outcome import exit_code_lines
+
 if TYPE_CHECKING:
     from supervisor.commands.answer import Place
     from supervisor.common.request import Request
@@ -24,15 +26,10 @@ PROGRAM_DIR = Path(__file__).resolve().parent
 TARGETS = ("duckdb", "postgres")
 SANDBOX_SOURCES = {"api": "rest_api", "postgres": "postgres", "s3": "s3"}
 EXAMPLE = "python orchestrate.py --date 2025-11-16"
-EPILOG = """
+EPILOG = f"""
 \b
 Exit codes:
-  0  goal met, or nothing to do
-  1  unexpected error
-  2  usage or configuration
-  3  published, but partial: a source is missing, or a limit was missed
-  4  escalated: nothing was published
-  5  another run holds the lock
+{chr(10).join(f"  {code}  {meaning}" for code, meaning in exit_code_lines())}
 
 Ctrl-C ends with 130, SIGTERM with 143; run the same command again to continue; nothing needs cleaning up.
 
