@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from supervisor.warehouse.engines import ENGINES
+
 if TYPE_CHECKING:
     from supervisor.commands.answer import Place
     from supervisor.common.request import Request
     from supervisor.record.quarantine import Choice
 
 PROGRAM_DIR = Path(__file__).resolve().parent
-TARGETS = ("duckdb", "postgres")
 SANDBOX_SOURCES = {"api": "rest_api", "postgres": "postgres", "s3": "s3"}
 EXAMPLE = "python orchestrate.py --date 2025-11-16"
 EPILOG = """
@@ -94,13 +95,12 @@ def sandbox_if_needed(
 
 @contextlib.contextmanager
 def warehouse_if_needed(request: Request) -> Iterator[Request]:
-    """Start the sandbox before the run when the target is PostgreSQL and nothing is configured: it lends a database."""
+    """Start the sandbox before the run when neither the warehouse nor a source is configured: it lends a database."""
     from loaders.config import configured_source_names
     from supervisor.common.errors import UsageError
+    from supervisor.warehouse.engines import engine
 
-    names = ("HOST", "PORT", "DB", "USER", "PASSWORD", "LOADER_USER", "LOADER_PASSWORD")
-    is_configured = any(os.environ.get(f"POSTGRES_{name}") for name in names)
-    if request.target != "postgres" or is_configured or configured_source_names():
+    if engine(request.target).is_configured() or configured_source_names():
         yield request
         return
     try:
@@ -118,7 +118,7 @@ def target_option(command: F) -> F:
     """Add `--target`."""
     return click.option(
         "--target",
-        type=click.Choice(TARGETS),
+        type=click.Choice(tuple(ENGINES)),
         default=lambda: os.environ.get("GOALKEEPER_TARGET") or "duckdb",
         show_default="duckdb",
         help="Warehouse: a target of profiles/profiles.yml.",

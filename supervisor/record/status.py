@@ -21,8 +21,7 @@ from supervisor.record.history import (
     read_runs,
 )
 from supervisor.warehouse.base import Warehouse
-from supervisor.warehouse.duckdb import DuckDBWarehouse
-from supervisor.warehouse.lock import Holder, lock_holder, server_holder
+from supervisor.warehouse.lock import Holder, lock_holder
 
 State = Literal["complete", "partial", "escalated", "failed", "interrupted", "running", "never run"]
 DEFAULT_DAYS = 30
@@ -105,12 +104,8 @@ def read_status(
         configured: Sources that are configured now; none while the sandbox is used.
         span: First and last day; without it the last days that any run dealt with.
     """
-    holder = lock_holder(lock)
-    if holder is None and warehouse.target == "postgres":
-        with warehouse.session() as session:
-            holder = server_holder(session)
-    # a DuckDB file belongs to one process: opening it now could make the run fail that has it
-    from_runs = holder is not None and isinstance(warehouse, DuckDBWarehouse)
+    holder = lock_holder(lock) or warehouse.remote_holder()
+    from_runs = holder is not None and not warehouse.serves_readers
     requests = open_requests(work_dir, warehouse.target)
     if from_runs:
         days, history = _local_history(local_runs(work_dir, warehouse.target), span)

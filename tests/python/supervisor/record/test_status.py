@@ -25,7 +25,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOLD_LOCK = """
 import sys
 from pathlib import Path
-from supervisor.lock import run_lock
+from supervisor.warehouse.lock import run_lock
 with run_lock(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
