@@ -179,8 +179,23 @@ def make_request(place: Place, day: date, goal_path: Path | None, **options: Any
         target=place.target,
         goal_path=goal_path or place.project_dir / "goal.md",
         sandbox=sandbox_if_needed,
+        options=given_options(),
         **options,
     )
+
+
+def given_options() -> dict[str, str]:
+    """Return the options on the command line that a command printed by the run must repeat, with their values."""
+    from supervisor.common.command_line import REPEATED
+
+    context = click.get_current_context()
+    return {
+        parameter.opts[0]: str(context.params[parameter.name])
+        for parameter in context.command.params
+        if parameter.name
+        and parameter.opts[0] in REPEATED
+        and context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
+    }
 
 
 def make_span(day: date | None, first: date | None, last: date | None) -> tuple[date, date] | None:

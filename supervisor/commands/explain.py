@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from supervisor.commands.answer import Place, answer, print_json, say_note
+from supervisor.common.command_line import command
 from supervisor.common.text import count, duration, plural
 from supervisor.record.explain import Explanation, explain_run
 from supervisor.record.summary import (
@@ -179,7 +180,7 @@ def _show_next(explanation: Explanation, target: str, out: Terminal) -> None:
     _heading("What to do", out)
     if not explanation.ended:
         out.line("  Run the day again; it needs no cleaning up first:")
-        out.command(_again(summary, target))
+        out.command(command({**summary, "target": target}))
         return
     advice = mapping(summary.get("escalation")).get("recommendation")
     if advice:
@@ -193,11 +194,6 @@ def _show_next(explanation: Explanation, target: str, out: Terminal) -> None:
         _item(f"{step.text}:" if step.command else step.text, out)
         if step.command:
             out.command(step.command)
-
-
-def _again(summary: Mapping[str, Any], target: str) -> str:
-    day = summary.get("date")
-    return f"python orchestrate.py --date {day}" + ("" if target == "duckdb" else f" --target {target}")
 
 
 def _clock(moment: Any) -> str:

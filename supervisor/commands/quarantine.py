@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
@@ -75,12 +76,12 @@ def show_groups(shelf: Shelf, groups: Sequence[Group], records: int, target: str
     if sum(group.open for group in groups) > records:
         out.line("A record with several reasons is counted under each of them.", "dim")
     worst = groups[0]
-    words = f"quarantine show --source {worst.source} --reason {worst.reason}"
+    words = f"quarantine show --source {shlex.quote(worst.source)} --reason {shlex.quote(worst.reason)}"
     out.line()
     out.line("See the records of a group, whole:")
     out.command(command_line(shelf.day, target, words))
     out.line("After the rule, the mapping or the missing user has been mended:")
-    out.command(command_line(shelf.day, target, "replay"))
+    out.command(command_line(shelf.day, target, "replay", options=shelf.options))
 
 
 def show_records(records: Iterable[Mapping[str, Any]], found: int, out: Terminal) -> None:

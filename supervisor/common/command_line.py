@@ -1,19 +1,30 @@
-"""The commands that are printed for people to run next."""
+"""The commands that are printed for people to run next: this is the only place that writes one."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from supervisor.common.text import plain_text
 
 PROGRAM = "python orchestrate.py"
-_DEFAULT_TARGET = "duckdb"
+DEFAULT_TARGET = "duckdb"
+REPEATED = {"--goal": ("", "replay", "plan"), "--archive": ("",)}
+"""Options that a printed command repeats when they were given, and the commands that take them; "" is the main one."""
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
-def command_line(day: date | None, target: str, words: str = "", *, source_filter: str | None = None) -> str:
+def command_line(
+    day: date | str | None,
+    target: str,
+    words: str = "",
+    *,
+    source_filter: str | None = None,
+    options: Mapping[str, str] = _NONE,
+) -> str:
     """Return a command for a day and a target, ready to be pasted.
 
     Args:
@@ -21,18 +32,26 @@ def command_line(day: date | None, target: str, words: str = "", *, source_filte
         target: Named unless it is the default.
         words: Subcommand with its arguments; none for the main command.
         source_filter: Only this source is collected.
+        options: Those of `REPEATED` that the run was given, with their values.
     """
-    text = command({"date": day.isoformat() if day else "", "target": target}, words)
-    return text if source_filter is None else f"{text} --source-filter {shlex.quote(source_filter)}"
+    parts = [PROGRAM, *([words] if words else [])]
+    if day:
+        parts.append(f"--date {shlex.quote(str(day))}")
+    if target and target != DEFAULT_TARGET:
+        parts.append(f"--target {shlex.quote(target)}")
+    name = "" if words.startswith("-") else words.partition(" ")[0]
+    parts += [
+        f"{option} {shlex.quote(options[option])}"
+        for option in REPEATED
+        if option in options and name in REPEATED[option]
+    ]
+    if source_filter is not None:
+        parts.append(f"--source-filter {shlex.quote(source_filter)}")
+    return " ".join(parts)
 
 
 def command(summary: Mapping[str, Any], words: str = "", *, dated: bool = True) -> str:
-    """Return a command of this product for the run's day and target, ready to be pasted."""
-    parts = [PROGRAM] + ([words] if words else [])
-    date = plain_text(summary.get("date"), 20)
-    if dated and date:
-        parts.append(f"--date {shlex.quote(date)}")
-    target = plain_text(summary.get("target"), 40)
-    if target and target != _DEFAULT_TARGET:
-        parts.append(f"--target {shlex.quote(target)}")
-    return " ".join(parts)
+    """Return a command for a run's day, target and options, as its summary or its request has them."""
+    day, given = plain_text(summary.get("date"), 20) if dated else "", summary.get("options")
+    options = {name: plain_text(value) for name, value in given.items()} if isinstance(given, Mapping) else _NONE
+    return command_line(day, plain_text(summary.get("target"), 40), words, options=options)

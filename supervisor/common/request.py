@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,7 @@ class Settings:
 
     Attributes:
         date: The day to load.
-        target: Target of profiles.yml: duckdb or postgres.
+        target: Target of profiles.yml.
         sources: Names of all configured sources.
         source_filter: The only source to collect; None for what is missing.
         force: Run a complete day again, and collect every source anew.
@@ -29,6 +29,7 @@ class Settings:
         archive: Folder or s3:// URL for the raw data; empty for none.
         goal_path: The goal file.
         notes: Lines to show at the start, such as that the sandbox is used.
+        options: Options that were given and that printed commands repeat, with their values.
     """
 
     date: date
@@ -41,7 +42,7 @@ class Settings:
     archive: str
     goal_path: Path
     notes: tuple[str, ...] = ()
-    sandboxed: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Request:
 
     Attributes:
         sandbox: Called with the day when sources are about to be read; a context that yields lines for the user.
+        options: Options that were given and that printed commands repeat, with their values.
     """
 
     project_dir: Path
@@ -62,6 +64,7 @@ class Request:
     goal_path: Path
     console_mode: ConsoleMode
     sandbox: Sandbox
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def days_between(first: date, last: date) -> list[date]:

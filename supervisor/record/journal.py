@@ -53,6 +53,7 @@ def note_request(run_dir: Path, settings: Settings, words: str = "run") -> None:
             "pid": os.getpid(),
             "date": settings.date.isoformat(),
             "target": settings.target,
+            "options": dict(settings.options),
             "source_filter": settings.source_filter,
             "force": settings.force,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),

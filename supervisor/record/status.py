@@ -181,11 +181,13 @@ def judge_day(
     published, last = history.published, history.last
     missing = _missing(history, configured)
     state, note = _recorded_state(history, missing)
-    again = command_line(day, target, source_filter=missing[0] if published and len(missing) == 1 else None)
+    only = missing[0] if published and len(missing) == 1 else None
+    unfinished = [run_id for run_id, request in requests.items() if _day_of(request) == day]
+    asked = requests[unfinished[-1]] if unfinished else last.summary if last else {}
+    again = command_line(day, target, source_filter=only, options=asked.get("options", {}))
     command = {"complete": "", "escalated": command_line(None, target, f"explain {last.run_id}") if last else ""}.get(
         state, again
     )
-    unfinished = [run_id for run_id, request in requests.items() if _day_of(request) == day]
     if holder is not None and any(_is_work_of(holder, run_id, requests[run_id]) for run_id in unfinished):
         state, note, command = "running", holder.describe(), ""
     elif interrupted := [run_id for run_id in unfinished if _is_newer(requests[run_id], last)]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -53,6 +53,7 @@ class Backfill:
 
     target: str
     outcomes: tuple[DayOutcome, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -100,7 +101,7 @@ def run_backfill(
         status = result.summary["status"] if result.summary else _STATUS_OF_CODE.get(result.exit_code, "FAILED")
         outcomes.append(DayOutcome(day, status, result.exit_code, result.summary))
         stopped = _severity(result.exit_code) > _severity(1) or (result.exit_code in (1, 4) and not keep_going)
-    return Backfill(request.target, tuple(outcomes))
+    return Backfill(request.target, tuple(outcomes), request.options)
 
 
 def show_backfill(backfill: Backfill, out: Terminal) -> None:
@@ -133,4 +134,4 @@ def show_backfill(backfill: Backfill, out: Terminal) -> None:
         out.command(command_line(None, backfill.target, f"explain {one.summary['run_id']}"))
     span = f"--from {open_days[0].date} --to {open_days[-1].date}"
     out.line(f"{plural(len(open_days), 'day')} left. To go on, once the cause is mended:")
-    out.command(command_line(None, backfill.target, span))
+    out.command(command_line(None, backfill.target, span, options=backfill.options))

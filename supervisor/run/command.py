@@ -119,6 +119,7 @@ def _settings(request: Request, sources: Sequence[str], wanted: str | None, note
         archive=request.archive,
         goal_path=request.goal_path,
         notes=tuple(notes),
+        options=request.options,
     )
 
 

@@ -88,7 +88,7 @@ def rebuild_later_days(
         again = replace(request, date=day)
         follower = _replay_day(again, goal, warehouse, new_run_id(request.work_dir), False, console)
         if follower.exit_code not in (0, 3):
-            command = command_line(day, request.target, "replay")
+            command = command_line(day, request.target, "replay", options=request.options)
             console.message(f"{day} has them still. Once the cause is mended: {command}", error=True)
             return Result(follower.exit_code, result.summary)
     return result
@@ -106,7 +106,8 @@ def _replay_day(
     state = read_state(warehouse, request.date)
     if not state.loads:
         raise UsageError(
-            f"{request.date} has no raw records to replay. Collect it: {command_line(request.date, request.target)}"
+            f"{request.date} has no raw records to replay. "
+            f"Collect it: {command_line(request.date, request.target, options=request.options)}"
         )
     with request.sandbox(request.date) if read_references else nullcontext(()) as notes:
         configured = configured_source_names()
@@ -122,6 +123,7 @@ def _replay_day(
             archive="",
             goal_path=request.goal_path,
             notes=tuple(notes),
+            options=request.options,
         )
         meter = ResourceMeter()
         console.run_started(run_id=run_id, date=str(settings.date), target=settings.target, notes=settings.notes)
@@ -219,7 +221,12 @@ class ReplayRun(DayRun):
         if problems:
             self._insist("collect", self._sweep)
             self.console.step(step, f"Reference tables: {'; '.join(problems)}", "failed")
-            keep = command_line(self.settings.date, self.settings.target, "replay --keep-references")
+            keep = command_line(
+                self.settings.date,
+                self.settings.target,
+                "replay --keep-references",
+                options=self.settings.options,
+            )
             raise EscalationError(
                 "collect",
                 "; ".join(problems),

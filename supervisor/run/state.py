@@ -86,6 +86,7 @@ class RunState:
             "run_id": self.run_id,
             "date": self.settings.date.isoformat(),
             "target": self.settings.target,
+            "options": dict(self.settings.options),
             "status": status,
             "exit_code": self.code_of(status),
             "started_at": self.started_at.isoformat(timespec="milliseconds"),

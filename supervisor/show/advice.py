@@ -31,7 +31,7 @@ _ADVICE = {
 
 def recommendation(metrics: Sequence[str], settings: Settings) -> str:
     """What to do about unmet criteria, and the command that follows."""
-    quarantine = f"python orchestrate.py quarantine list --date {settings.date}"
+    quarantine = command_line(settings.date, settings.target, "quarantine list")
     advice = [_ADVICE[metric].format(quarantine=quarantine) for metric in metrics if metric in _ADVICE]
     first = "; ".join(advice) or "see the failed tests in the report and what changed in the feeds or in models/"
     return f"{first}. Then run: {repair_command(settings, ())}"
@@ -50,7 +50,8 @@ def mending(folder: Path, invocation: str, broken: Sequence[Finding]) -> str:
 
 def repair_command(settings: Settings, missing: Sequence[str]) -> str:
     """The command that completes a partial day."""
-    return command_line(settings.date, settings.target, source_filter=missing[0] if len(missing) == 1 else None)
+    only = missing[0] if len(missing) == 1 else None
+    return command_line(settings.date, settings.target, source_filter=only, options=settings.options)
 
 
 def repair(settings: Settings, failed: Mapping[str, LoadOutcome]) -> str:
