@@ -170,6 +170,7 @@ def make_place(target: str) -> Place:
 
 def make_request(place: Place, day: date, goal_path: Path | None, **options: Any) -> Request:
     """What a run is asked to do."""
+    from loaders.kinds import MODULES
     from supervisor.common.request import Request
 
     return Request(
@@ -179,6 +180,7 @@ def make_request(place: Place, day: date, goal_path: Path | None, **options: Any
         target=place.target,
         goal_path=goal_path or place.project_dir / "goal.md",
         sandbox=sandbox_if_needed,
+        sandbox_sources=tuple(sorted(SANDBOX_SOURCES, key=lambda name: [*MODULES].index(SANDBOX_SOURCES[name]))),
         options=given_options(),
         **options,
     )

@@ -51,6 +51,7 @@ class Request:
 
     Attributes:
         sandbox: Called with the day when sources are about to be read; a context that yields lines for the user.
+        sandbox_sources: Names of the sources that it will have when none are configured.
         options: Options that were given and that printed commands repeat, with their values.
     """
 
@@ -64,6 +65,7 @@ class Request:
     goal_path: Path
     console_mode: ConsoleMode
     sandbox: Sandbox
+    sandbox_sources: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -43,8 +43,8 @@ def _run(request: Request, console: ClosableConsole) -> Result:
     goal = load_goal(request.goal_path)
     warehouse = open_warehouse(request.target)
     configured = configured_source_names()
-    if configured and request.source_filter is not None:
-        _check_filter(request.source_filter, configured)
+    if request.source_filter is not None:
+        _check_filter(request.source_filter, configured or request.sandbox_sources)
     run_id = new_run_id(request.work_dir)
     with ExitStack() as stack:
         try:
