@@ -363,8 +363,6 @@ def _read_postgres_credentials(name: str, values: Any, where: str) -> PostgresCr
 
 
 def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]:
-    from loaders.kinds.postgres import connect, full_name, make_query
-
     place = f"{source.credentials.host}:{source.credentials.port}/{source.credentials.database}"
     try:
         connection = connect(source, deadline.remaining())

@@ -418,8 +418,6 @@ class _Once:
 
 
 def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
-    from loaders.kinds.rest_api import open_rest_api
-
     checks = []
     endpoints = {"reach": source.base_url, "fallback": source.fallback_url}
     for name, base_url in endpoints.items():

@@ -393,7 +393,6 @@ def _partner(name: str, key: str, credentials: Section) -> str | None:
 
 
 def _check(source: S3Source, day: date, deadline: Deadline) -> list[Check]:
-    from loaders.kinds.s3 import list_objects, make_client
     from loaders.templates import fill_template
 
     prefix = fill_template(source.path, day)
