@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from supervisor.common.errors import UsageError
+from supervisor.common.files import replaced
 
 
 def build_docs(project_dir: Path, target: str, output: Path) -> Path:
@@ -30,6 +31,6 @@ def build_docs(project_dir: Path, target: str, output: Path) -> Path:
             raise UsageError(
                 f"dbt docs can't be generated: {result.exception}. Look with: dbt docs generate --target {target}"
             )
-        output.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(page, output)
+        with replaced(output) as partial:
+            shutil.copyfile(page, partial)
     return output

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import shlex
@@ -15,6 +14,7 @@ from typing import Any, Literal, TextIO
 from supervisor.commands.answer import Place, answer, print_json, say_note
 from supervisor.common.command_line import command_line
 from supervisor.common.errors import UsageError
+from supervisor.common.files import replaced
 from supervisor.common.text import count, plural, visible_text
 from supervisor.record.quarantine import (
     FIELDS,
@@ -186,20 +186,16 @@ def export_records(records: Iterable[Mapping[str, Any]], form: Format, output: P
     Raises:
         UsageError: The file can't be written.
     """
-    partial = output.with_name(f".{output.name}.partial")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-            count = write_records(records, form, stream)
-        partial.replace(output)
+        with (
+            replaced(output) as partial,
+            partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+        ):
+            return write_records(records, form, stream)
     except OSError as error:
         raise UsageError(
             f"{output} can't be written: {error.strerror or error}. Name another file with --output"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-    return count
 
 
 def write_records(records: Iterable[Mapping[str, Any]], form: Format, stream: TextIO) -> int:
