@@ -1,4 +1,4 @@
-"""The engines, a file each. A new one is a file here, a line in `ENGINES`, and what docs/engines.md lists."""
+"""The engines, a file each. A new one is a file here and a line in `ENGINES`; CONTRIBUTING.md says what else it needs."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from supervisor.common.processes import python_path
 from supervisor.warehouse.base import Warehouse, WarehouseError
@@ -85,6 +86,18 @@ def test_an_unknown_target_is_named_with_those_there_are() -> None:
 @pytest.mark.parametrize("target", ENGINES)
 def test_an_engine_says_which_target_it_is(target: str) -> None:
     assert engine(target).target == target
+
+
+@pytest.mark.parametrize("target", ENGINES)
+def test_an_engine_has_its_macros_and_its_profile(target: str) -> None:
+    macros = (ROOT / "macros" / "engines" / f"{target}.sql").read_text(encoding="utf-8")
+    assert f"macro {target}__" in macros
+    profiles = yaml.safe_load((ROOT / "profiles" / "profiles.yml").read_text(encoding="utf-8"))
+    assert target in profiles["goalkeeper"]["outputs"]
+    elsewhere = [
+        path.name for path in (ROOT / "macros").glob("*.sql") if f"{target}__" in path.read_text(encoding="utf-8")
+    ]
+    assert elsewhere == []
 
 
 def test_an_engine_of_every_target_is_opened_from_the_environment(warehouse: Warehouse) -> None:
