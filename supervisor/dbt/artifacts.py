@@ -103,7 +103,7 @@ def _load(path: Path, schema: str) -> dict[str, Any]:
     try:
         artifact: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = artifact["metadata"]["dbt_schema_version"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} can't be read as a dbt artifact: {error}") from error
     if version != schema:
         raise ArtifactError(f"{path} is of schema {version}; this release reads {schema}")
