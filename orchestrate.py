@@ -488,11 +488,9 @@ def replay(
 @target_option
 def docs(output: Path, target: str) -> None:
     """Build the dbt docs as one static page."""
-    from supervisor.commands.docs import build_docs
+    from supervisor.commands.docs import docs as answer
 
-    place = make_place(target)
-    path = build_docs(place.project_dir, target, output)
-    click.echo(f"{path}")
+    sys.exit(answer(make_place(target), output))
 
 
 @main.command()
