@@ -35,10 +35,6 @@ class PhaseClock:
         """Time since the run began."""
         return time.monotonic() - self._began
 
-    def has_begun(self, phase: str) -> bool:
-        """Whether the phase is going on or over."""
-        return phase in self._phases
-
     def phases(self) -> dict[str, dict[str, Any]]:
         """The phases so far, as `summary.json` has them."""
         return {name: dict(phase) for name, phase in self._phases.items()}
