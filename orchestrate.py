@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from supervisor.common.outcome import exit_code_lines
+from supervisor.warehouse.engines import ENGINES
 
 if TYPE_CHECKING:
     from supervisor.commands.answer import Place
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from supervisor.show.console import ConsoleMode
 
 PROGRAM_DIR = Path(__file__).resolve().parent
-TARGETS = ("duckdb", "postgres")
 SANDBOX_SOURCES = {"api": "rest_api", "postgres": "postgres", "s3": "s3"}
 EXAMPLE = "python orchestrate.py --date 2025-11-16"
 EPILOG = f"""
@@ -91,13 +91,12 @@ def sandbox_if_needed(
 
 @contextlib.contextmanager
 def warehouse_if_needed(request: Request) -> Iterator[Request]:
-    """Start the sandbox before the run when the target is PostgreSQL and nothing is configured: it lends a database."""
+    """Start the sandbox before the run when neither the warehouse nor a source is configured: it lends a database."""
     from loaders.config import configured_source_names
     from supervisor.common.errors import UsageError
+    from supervisor.warehouse.engines import engine
 
-    names = ("HOST", "PORT", "DB", "USER", "PASSWORD", "LOADER_USER", "LOADER_PASSWORD")
-    is_configured = any(os.environ.get(f"POSTGRES_{name}") for name in names)
-    if request.target != "postgres" or is_configured or configured_source_names():
+    if engine(request.target).is_configured() or configured_source_names():
         yield request
         return
     try:
@@ -115,7 +114,7 @@ def target_option(command: F) -> F:
     """Add `--target`."""
     return click.option(
         "--target",
-        type=click.Choice(TARGETS),
+        type=click.Choice(tuple(ENGINES)),
         default=lambda: os.environ.get("GOALKEEPER_TARGET") or "duckdb",
         show_default="duckdb",
         help="Warehouse: a target of profiles/profiles.yml.",
@@ -167,6 +166,7 @@ def make_place(target: str) -> Place:
 
 def make_request(place: Place, day: date, goal_path: Path | None, **options: Any) -> Request:
     """What a run is asked to do."""
+    from loaders.kinds import MODULES
     from supervisor.common.request import Request
 
     return Request(
@@ -176,8 +176,24 @@ def make_request(place: Place, day: date, goal_path: Path | None, **options: Any
         target=place.target,
         goal_path=goal_path or place.project_dir / "goal.md",
         sandbox=sandbox_if_needed,
+        sandbox_sources=tuple(sorted(SANDBOX_SOURCES, key=lambda name: [*MODULES].index(SANDBOX_SOURCES[name]))),
+        options=given_options(),
         **options,
     )
+
+
+def given_options() -> dict[str, str]:
+    """Return the options on the command line that a command printed by the run must repeat, with their values."""
+    from supervisor.common.command_line import REPEATED
+
+    context = click.get_current_context()
+    return {
+        parameter.opts[0]: str(context.params[parameter.name])
+        for parameter in context.command.params
+        if parameter.name
+        and parameter.opts[0] in REPEATED
+        and context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
+    }
 
 
 def make_span(day: date | None, first: date | None, last: date | None) -> tuple[date, date] | None:
@@ -466,11 +482,9 @@ def replay(
 @target_option
 def docs(output: Path, target: str) -> None:
     """Build the dbt docs as one static page."""
-    from supervisor.commands.docs import build_docs
+    from supervisor.commands.docs import docs as answer
 
-    place = make_place(target)
-    path = build_docs(place.project_dir, target, output)
-    click.echo(f"{path}")
+    sys.exit(answer(make_place(target), output))
 
 
 @main.command()

@@ -8,8 +8,3 @@
 
 {% macro default__computed_once() -%}
 {%- endmacro %}
-
-{#- A quoted 0 is one at once; an unquoted one would have to be cast first, and that would rule out parallel workers. -#}
-{% macro postgres__computed_once() -%}
-    offset '0'
-{%- endmacro %}

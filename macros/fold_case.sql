@@ -18,7 +18,3 @@
         else translate({{ expression }}, '{{ given }}', '{{ wanted }}')
     end
 {%- endmacro %}
-
-{% macro postgres__fold_case(expression, case) -%}
-    {{ case }}({{ expression }} collate "C") collate "default"
-{%- endmacro %}

@@ -6,7 +6,3 @@
 {% macro default__in_byte_order(expression) -%}
     {{ expression }}
 {%- endmacro %}
-
-{% macro postgres__in_byte_order(expression) -%}
-    {{ expression }} collate "C"
-{%- endmacro %}

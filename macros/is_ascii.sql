@@ -6,7 +6,3 @@
 {% macro default__is_ascii(expression) -%}
     octet_length({{ expression }}) = length({{ expression }})
 {%- endmacro %}
-
-{% macro duckdb__is_ascii(expression) -%}
-    strlen({{ expression }}) = length({{ expression }})
-{%- endmacro %}

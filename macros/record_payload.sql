@@ -6,13 +6,3 @@
 {% macro default__record_payload(fields) -%}
     cast(json_object({% for field in fields %}'{{ field }}', {{ field }}{{ ', ' if not loop.last }}{% endfor %}) as varchar)
 {%- endmacro %}
-
-{#- json_build_object would put spaces between its parts. -#}
-{% macro postgres__record_payload(fields) -%}
-    concat(
-        {%- for field in fields %}
-        '{{ '{' if loop.first else ',' }}"{{ field }}":', coalesce(cast(to_json({{ field }}) as text), 'null'),
-        {%- endfor %}
-        '}'
-    )
-{%- endmacro %}

@@ -13,7 +13,3 @@
 {% macro default__whole_quotient(dividend, divisor) -%}
     ({{ dividend }}) / ({{ divisor }})
 {%- endmacro %}
-
-{% macro duckdb__whole_quotient(dividend, divisor) -%}
-    ({{ dividend }}) // ({{ divisor }})
-{%- endmacro %}

@@ -23,16 +23,3 @@
 {% macro default__try_cast(expression, type, form) -%}
     case when regexp_matches({{ expression }}, '{{ form }}') then try_cast({{ expression }} as {{ type }}) end
 {%- endmacro %}
-
-{#- Numbers of the accepted form always cast, and asking would cost as much as casting; of dates the 30th of February must be asked. -#}
-{% macro postgres__try_cast(expression, type, form) -%}
-    case
-        when {{ expression }} ~ '{{ form }}'
-        {%- if type != 'timestamptz' %}
-            then cast({{ expression }} as {{ type }})
-        {%- else %} and pg_input_is_valid({{ expression }}, '{{ type }}')
-            -- without a zone it would be taken as the session's local time
-            then cast({{ expression }} || case when {{ expression }} ~ '(Z|[+-][0-9:]{5})$' then '' else 'Z' end as {{ type }})
-        {%- endif %}
-    end
-{%- endmacro %}

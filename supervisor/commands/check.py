@@ -77,7 +77,6 @@ def show_checks(results: Sequence[CheckResult], day: date, out: Terminal) -> Non
 
 def check(place: Place, day: date, sandbox: Sandbox, as_json: bool) -> int:
     """Try the sources and the warehouse; exit code 1 when something can't be reached or a right is missing."""
-    from supervisor.commands.check import check_all, show_checks
 
     def work(out: Terminal) -> int:
         with sandbox(day) as notes:

@@ -6,7 +6,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from supervisor.commands.answer import Place, answer
 from supervisor.common.errors import UsageError
+from supervisor.common.files import replaced
+from supervisor.show.terminal import Terminal
 
 
 def build_docs(project_dir: Path, target: str, output: Path) -> Path:
@@ -30,6 +33,16 @@ def build_docs(project_dir: Path, target: str, output: Path) -> Path:
             raise UsageError(
                 f"dbt docs can't be generated: {result.exception}. Look with: dbt docs generate --target {target}"
             )
-        output.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(page, output)
+        with replaced(output) as partial:
+            shutil.copyfile(page, partial)
     return output
+
+
+def docs(place: Place, output: Path) -> int:
+    """Write the page, and say where it is."""
+
+    def work(out: Terminal) -> int:
+        out.line(str(build_docs(place.project_dir, place.target, output)))
+        return 0
+
+    return answer(work)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.commands.answer import answer
 from supervisor.common.errors import UsageError
+from supervisor.common.files import write_file
 from supervisor.show.terminal import Terminal
 
 # what is the user's to change; the program itself stays where it is
@@ -83,11 +83,11 @@ def init_project(program_dir: Path, folder: Path) -> NewProject:
             if target.exists() or target.is_symlink():
                 kept.append(name)
                 continue
-            target.parent.mkdir(parents=True, exist_ok=True)
+            # whole or not at all: a file that is there is taken for the user's own
             if name == LAUNCHER:
-                target.write_text(_LAUNCHER.format(program=str(program_dir / LAUNCHER)), encoding="utf-8")
+                write_file(target, _LAUNCHER.format(program=str(program_dir / LAUNCHER)))
             else:
-                shutil.copyfile(program_dir / name, target)
+                write_file(target, (program_dir / name).read_bytes())
             written.append(name)
     except OSError as error:
         raise UsageError(

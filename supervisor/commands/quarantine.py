@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
@@ -14,6 +14,7 @@ from typing import Any, Literal, TextIO
 from supervisor.commands.answer import Place, answer, print_json, say_note
 from supervisor.common.command_line import command_line
 from supervisor.common.errors import UsageError
+from supervisor.common.files import replaced
 from supervisor.common.text import count, plural, visible_text
 from supervisor.record.quarantine import (
     FIELDS,
@@ -75,12 +76,12 @@ def show_groups(shelf: Shelf, groups: Sequence[Group], records: int, target: str
     if sum(group.open for group in groups) > records:
         out.line("A record with several reasons is counted under each of them.", "dim")
     worst = groups[0]
-    words = f"quarantine show --source {worst.source} --reason {worst.reason}"
+    words = f"quarantine show --source {shlex.quote(worst.source)} --reason {shlex.quote(worst.reason)}"
     out.line()
     out.line("See the records of a group, whole:")
     out.command(command_line(shelf.day, target, words))
     out.line("After the rule, the mapping or the missing user has been mended:")
-    out.command(command_line(shelf.day, target, "replay"))
+    out.command(command_line(shelf.day, target, "replay", options=shelf.options))
 
 
 def show_records(records: Iterable[Mapping[str, Any]], found: int, out: Terminal) -> None:
@@ -185,20 +186,16 @@ def export_records(records: Iterable[Mapping[str, Any]], form: Format, output: P
     Raises:
         UsageError: The file can't be written.
     """
-    partial = output.with_name(f".{output.name}.partial")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-            count = write_records(records, form, stream)
-        partial.replace(output)
+        with (
+            replaced(output) as partial,
+            partial.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+        ):
+            return write_records(records, form, stream)
     except OSError as error:
         raise UsageError(
             f"{output} can't be written: {error.strerror or error}. Name another file with --output"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-    return count
 
 
 def write_records(records: Iterable[Mapping[str, Any]], form: Format, stream: TextIO) -> int:

@@ -108,7 +108,7 @@ def show_backfill(backfill: Backfill, out: Terminal) -> None:
         out.command(command_line(None, backfill.target, f"explain {one.summary.run_id}"))
     span = f"--from {open_days[0].date} --to {open_days[-1].date}"
     out.line(f"{plural(len(open_days), 'day')} left. To go on, once the cause is fixed:")
-    out.command(command_line(None, backfill.target, span))
+    out.command(command_line(None, backfill.target, span, options=backfill.options))
 
 
 def _style(exit_code: int | None) -> str:

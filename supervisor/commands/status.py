@@ -26,8 +26,7 @@ from supervisor.record.history import (
 from supervisor.run.backfill import days_of
 from supervisor.show.terminal import Column, Terminal
 from supervisor.warehouse.base import Warehouse
-from supervisor.warehouse.duckdb import DuckDBWarehouse
-from supervisor.warehouse.lock import Holder, lock_holder, lock_path, server_holder
+from supervisor.warehouse.lock import Holder, lock_holder, lock_path
 
 if TYPE_CHECKING:
     from supervisor.record.summary import Summary
@@ -117,12 +116,8 @@ def read_status(
         configured: Sources that are configured now; none while the sandbox is used.
         span: First and last day; without it the last days that any run dealt with.
     """
-    holder = lock_holder(lock)
-    if holder is None and warehouse.target == "postgres":
-        with warehouse.session() as session:
-            holder = server_holder(session)
-    # a DuckDB file belongs to one process: opening it now could make the run fail that has it
-    from_runs = holder is not None and isinstance(warehouse, DuckDBWarehouse)
+    holder = lock_holder(lock) or warehouse.remote_holder()
+    from_runs = holder is not None and not warehouse.serves_readers
     requests = open_requests(work_dir, warehouse.target)
     if from_runs:
         days, history = _local_history(local_runs(work_dir, warehouse.target), span)
@@ -198,7 +193,10 @@ def judge_day(
     published, last = history.published, history.last
     missing = _missing(history, configured)
     state, note = _recorded_state(history, missing)
-    again = command_line(day, target, source_filter=missing[0] if published and len(missing) == 1 else None)
+    only = missing[0] if published and len(missing) == 1 else None
+    unfinished = [run_id for run_id, request in requests.items() if _day_of(request) == day]
+    options = requests[unfinished[-1]].get("options", {}) if unfinished else last.options if last else {}
+    again = command_line(day, target, source_filter=only, options=options)
     if state == COMPLETE:
         command = ""
     elif last is None or published or last.outcome is Outcome.FAILED:
@@ -206,7 +204,6 @@ def judge_day(
     else:
         # what was held back on purpose will be held back again
         command = command_line(None, target, f"explain {last.run_id}")
-    unfinished = [run_id for run_id, request in requests.items() if _day_of(request) == day]
     if holder is not None and any(_is_work_of(holder, run_id, requests[run_id]) for run_id in unfinished):
         state, note, command = RUNNING, holder.describe(), ""
     elif interrupted := [run_id for run_id in unfinished if _is_newer(requests[run_id], last)]:

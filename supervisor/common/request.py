@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class Request:
         goal_path: The goal file.
         sandbox: Called with the day when sources are about to be read; a context that yields lines for the user.
         sources: Names of all configured sources, or of a replay's, once they are known.
+        sandbox_sources: Names of the sources that the sandbox will have when none are configured.
+        options: Options that were given and that printed commands repeat, with their values.
         notes: Lines to show at the start, such as that the sandbox is used.
     """
 
@@ -40,6 +42,8 @@ class Request:
     sandbox: Sandbox
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    sandbox_sources: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def days_between(first: date, last: date) -> list[date]:

@@ -13,6 +13,8 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
+from loaders.redact import redact
+
 UNKNOWN = "unknown"
 _MOST_DIGITS = 12
 _OPERATORS = {">=": "≥", "<=": "≤", "==": "=", "!=": "≠"}
@@ -21,11 +23,6 @@ _ESCAPE_SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[@-Z\\-_]?"
-)
-_USERINFO = re.compile(r"(?<=://)[^\s/@]+@")
-_SECRET_PARAMETER = re.compile(
-    r"(?i)\b((?:[\w-]*(?:token|secret|passw(?:or)?d|pwd|api[_-]?key|access[_-]?key"
-    r"|signature|credential)[\w-]*)=)[^\s&;,'\"]+"
 )
 _ASCII = str.maketrans({
     "✓": "[ok]", "✗": "[x]", "⚠": "[!]", "≥": ">=", "≤": "<=", "≠": "!=", "→": "->", "…": "...",
@@ -179,11 +176,6 @@ def operator_sign(operator: Any) -> str:
     return _OPERATORS.get(text, text)
 
 
-def redacted(text: str) -> str:
-    """Hide what looks like a credential: user and password in an address, `token=...`."""
-    return _SECRET_PARAMETER.sub(r"\1***", _USERINFO.sub("***@", text))
-
-
 def plain_text(value: Any, limit: int = 2_000, *, keep_indent: bool = False) -> str:
     """Return `value` as one line for a terminal: no control, no format characters, no secrets.
 
@@ -199,7 +191,7 @@ def plain_text(value: Any, limit: int = 2_000, *, keep_indent: bool = False) -> 
             kept.append(" ")
         elif category not in {"Cc", "Cf", "Cs"}:
             kept.append(char)
-    clean = redacted("".join(kept))
+    clean = redact("".join(kept))
     clean = clean.rstrip() if keep_indent else clean.strip()
     return clean if len(clean) <= limit else clean[: max(limit - 1, 0)].rstrip() + "…"
 

@@ -53,13 +53,10 @@ class Invocation:
     """One dbt invocation.
 
     Attributes:
-        invocation_id: dbt's own id.
         nodes: The manifest's nodes by unique id.
         results: What came of each selected node, in the order of execution.
     """
 
-    invocation_id: str
-    elapsed_s: float
     nodes: Mapping[str, Any] = field(repr=False)
     results: tuple[NodeResult, ...]
 
@@ -67,10 +64,6 @@ class Invocation:
     def tests(self) -> tuple[NodeResult, ...]:
         """The data tests among the results."""
         return tuple(result for result in self.results if result.is_test)
-
-    def skipped(self) -> tuple[str, ...]:
-        """Names of the models that did not run because something before them failed."""
-        return tuple(r.name for r in self.results if r.status == "skipped" and r.resource_type == "model")
 
 
 def read_invocation(target_path: Path) -> Invocation | None:
@@ -92,8 +85,6 @@ def read_invocation(target_path: Path) -> Invocation | None:
     if strangers:
         raise ArtifactError(f"{target_path}: the manifest does not know {', '.join(strangers)}")
     return Invocation(
-        invocation_id=run_results["metadata"]["invocation_id"],
-        elapsed_s=run_results["elapsed_time"],
         nodes=nodes,
         results=tuple(_result(raw, nodes[raw["unique_id"]]) for raw in run_results["results"]),
     )
@@ -103,7 +94,7 @@ def _load(path: Path, schema: str) -> dict[str, Any]:
     try:
         artifact: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = artifact["metadata"]["dbt_schema_version"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} can't be read as a dbt artifact: {error}") from error
     if version != schema:
         raise ArtifactError(f"{path} is of schema {version}; this release reads {schema}")

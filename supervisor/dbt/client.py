@@ -10,7 +10,7 @@ from typing import Any
 
 from supervisor.common.processes import Child, ChildDiedError, ChildTimeoutError
 from supervisor.dbt.artifacts import Invocation, read_invocation
-from supervisor.warehouse.engines import dbt_environment
+from supervisor.warehouse.engines import engine
 
 
 class DbtError(Exception):
@@ -58,7 +58,7 @@ class Dbt:
         ]  # fmt: skip
 
     def _start_worker(self) -> Child:
-        worker = Child("supervisor.dbt.worker", [], self.folder / "worker.log", dbt_environment(self._target))
+        worker = Child("supervisor.dbt.worker", [], self.folder / "worker.log", engine(self._target).dbt_environment())
         # the parsed project is kept between runs, for each target its own: dbt's partial parsing tells what changed
         worker.send({"args": ["parse", *self._common(self._project_dir / "target" / self._target)]})
         self._is_parsed = False

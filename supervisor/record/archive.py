@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
+
+from supervisor.common.files import replaced, write_file
 
 MANIFEST = "manifest.json"
 
@@ -49,18 +50,11 @@ class _Folder:
         return file.read_bytes() if file.exists() else None
 
     def put(self, path: str, local: Path) -> None:
-        target = self._root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.copyfile(local, partial)
-        os.replace(partial, target)
+        with replaced(self._root / path) as partial:
+            shutil.copyfile(local, partial)
 
     def write(self, path: str, content: bytes) -> None:
-        target = self._root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        partial.write_bytes(content)
-        os.replace(partial, target)
+        write_file(self._root / path, content)
 
     def names(self, prefix: str) -> list[str]:
         base = self._root / prefix
@@ -102,6 +96,10 @@ class _Bucket:
         self._client.delete_object(Bucket=self._bucket, Key=self._prefix + path)
 
 
+def _open(location: str) -> _Store:
+    return _Bucket(location) if location.startswith("s3://") else _Folder(Path(location))
+
+
 def archived_runs(location: str, day: date) -> dict[str, str]:
     """Return which run's raw data the archive holds of each source of a day.
 
@@ -110,8 +108,7 @@ def archived_runs(location: str, day: date) -> dict[str, str]:
     """
     path = f"{day:%Y/%m/%d}/{MANIFEST}"
     try:
-        store: _Store = _Bucket(location) if location.startswith("s3://") else _Folder(Path(location))
-        known = store.read(path)
+        known = _open(location).read(path)
         sources: dict[str, Any] = json.loads(known)["sources"] if known else {}
         return {name: str(source["run_id"]) for name, source in sources.items()}
     except Exception as error:
@@ -133,7 +130,7 @@ def archive_day(location: str, day: date, landing: Path, sources: Iterable[str],
     """
     prefix = f"{day:%Y/%m/%d}/"
     try:
-        store: _Store = _Bucket(location) if location.startswith("s3://") else _Folder(Path(location))
+        store = _open(location)
         known = store.read(prefix + MANIFEST)
         manifest: dict[str, Any] = json.loads(known) if known else {"date": day.isoformat(), "sources": {}}
         for source in sources:
@@ -149,16 +146,12 @@ def archive_day(location: str, day: date, landing: Path, sources: Iterable[str],
             for stale in set(store.names(f"{prefix}{source}/")) - current:
                 store.remove(stale)
         store.write(prefix + MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
-    except ArchiveError:
-        raise
     except Exception as error:
         raise ArchiveError(f"archive {location}/{prefix} can't be written: {type(error).__name__}: {error}") from error
     return manifest
 
 
 def _describe(file: Path, root: Path) -> ArchivedFile:
-    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
+        digest = hashlib.file_digest(stream, "sha256")
     return ArchivedFile(str(file.relative_to(root)), file.stat().st_size, digest.hexdigest())

@@ -51,6 +51,7 @@ def note_request(run_dir: Path, request: Request, command: str) -> None:
             "pid": os.getpid(),
             "date": request.date.isoformat(),
             "target": request.target,
+            "options": dict(request.options),
             "source_filter": request.source_filter,
             "force": request.force,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),

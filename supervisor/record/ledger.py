@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from supervisor.common.outcome import PUBLISHED_STATUSES
+from supervisor.record.migrations import known_versions
 from supervisor.record.migrations import migrate as migrate
 from supervisor.warehouse.base import Session, Warehouse
 
@@ -285,10 +286,15 @@ def has_loads(session: Session, run_id: str) -> bool:
 
 
 def read_state(warehouse: Warehouse, day: date) -> DayState:
-    """What earlier runs left for a day; nothing when there is no warehouse yet."""
+    """What earlier runs left for a day; nothing when there is no warehouse yet.
+
+    Raises:
+        WarehouseError: It can't be read, or a newer release has been here before.
+    """
     if not warehouse.exists():
         return DayState(last_run=None, loads={})
     with warehouse.session() as session:
+        known_versions(session)
         return read_day(session, day)
 
 

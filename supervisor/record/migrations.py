@@ -127,14 +127,7 @@ def migrate(session: Session, migrations: Sequence[Migration] = MIGRATIONS) -> l
     Raises:
         WarehouseError: A newer release has been here before.
     """
-    known = {migration.version for migration in migrations}
-    applied = applied_versions(session)
-    newer = sorted(applied - known)
-    if newer:
-        raise WarehouseError(
-            f"the warehouse's metadata is at version {newer[-1]}, this release knows {max(known, default=0)}: "
-            "a newer release has been used here. Update this one, or use the newer"
-        )
+    applied = known_versions(session, migrations)
     pending = [migration for migration in migrations if migration.version not in applied]
     if pending and not applied:
         _create_ledger_of_migrations(session)
@@ -146,6 +139,19 @@ def migrate(session: Session, migrations: Sequence[Migration] = MIGRATIONS) -> l
             (migration.version, migration.name, datetime.now(UTC)),
         )
     return [migration.version for migration in pending]
+
+
+def known_versions(session: Session, migrations: Sequence[Migration] = MIGRATIONS) -> set[int]:
+    """Return the migrations that a warehouse has had; raises `WarehouseError` when a newer release has been here before."""
+    known = {migration.version for migration in migrations}
+    applied = applied_versions(session)
+    newer = sorted(applied - known)
+    if newer:
+        raise WarehouseError(
+            f"the warehouse's metadata is at version {newer[-1]}, this release knows {max(known, default=0)}: "
+            "a newer release has been used here. Update this one, or use the newer"
+        )
+    return applied
 
 
 def applied_versions(session: Session) -> set[int]:

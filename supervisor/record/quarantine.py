@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -42,6 +42,7 @@ class Shelf:
         run_id: The run that put them there.
         note: What should be known of it, "" for nothing.
         has_history: Whether the relation knows of replays; one of an older release does not.
+        options: Options that the run was given and that the next command repeats.
     """
 
     day: date
@@ -49,6 +50,7 @@ class Shelf:
     run_id: str
     note: str = ""
     has_history: bool = True
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_published(self) -> bool:
@@ -112,10 +114,18 @@ def find_shelf(session: Session, day: date, target: str, *, held_back: bool = Fa
         note = ""
         if last is not None and not last.has_published and build_run == last.run_id:
             note = f"run {last.run_id} has {last.status.lower()} since; what it rejected: add --held-back"
-        return Shelf(day, PUBLISHED, published[-1].run_id, note, _has_history(session, PUBLISHED))
+        return Shelf(
+            day,
+            PUBLISHED,
+            published[-1].run_id,
+            note,
+            _has_history(session, PUBLISHED),
+            published[-1].options,
+        )
     if build_run is not None:
         note = f"not published: as run {build_run} built the day and held it back"
-        return Shelf(day, HELD_BACK, build_run, note, _has_history(session, HELD_BACK))
+        options: Mapping[str, str] = next((run.options for run in runs if run.run_id == build_run), {})
+        return Shelf(day, HELD_BACK, build_run, note, _has_history(session, HELD_BACK), options)
     if last is None:
         raise UsageError(f"{day} was never run, so nothing of it is in quarantine. Run: {command_line(day, target)}")
     what = f"no build of {day} is held back" if published else f"nothing of {day} was published, and its build is gone"

@@ -167,6 +167,7 @@ class Summary(Part):
     run_id: str
     date: Date
     target: str
+    options: dict[str, str] = {}
     status: str
     exit_code: int
     started_at: Moment

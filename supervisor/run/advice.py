@@ -49,7 +49,8 @@ def fix_dbt(folder: Path, invocation: str, broken: Sequence[Finding]) -> str:
 
 def repair_command(request: Request, missing: Sequence[str]) -> str:
     """Return the command that completes a partial day."""
-    return command_line(request.date, request.target, source_filter=missing[0] if len(missing) == 1 else None)
+    only = missing[0] if len(missing) == 1 else None
+    return command_line(request.date, request.target, source_filter=only, options=request.options)
 
 
 def repair_sources(request: Request, failed: Mapping[str, LoadOutcome]) -> str:

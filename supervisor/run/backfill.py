@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,7 @@ class Backfill:
 
     target: str
     outcomes: tuple[DayOutcome, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exit_code(self) -> int:
@@ -96,4 +97,4 @@ def run_backfill(
         severity, failed = Outcome.severity(result.exit_code), Outcome.severity(Outcome.FAILED.exit_code)
         unpublished = result.exit_code not in PUBLISHED_CODES
         stopped = severity > failed or (unpublished and not keep_going)
-    return Backfill(request.target, tuple(outcomes))
+    return Backfill(request.target, tuple(outcomes), request.options)

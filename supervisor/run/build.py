@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from loaders.retry import MAX_TRIES
 from supervisor.common.text import share
 from supervisor.dbt.artifacts import NodeResult
 from supervisor.dbt.client import Dbt, DbtError
@@ -21,7 +22,7 @@ from supervisor.record.events import CleansingStarted, CleansingUndone, DbtRetri
 from supervisor.run import advice
 from supervisor.run.outcome import EscalationError
 from supervisor.run.state import RunState
-from supervisor.warehouse.retry import MAX_TRIES, pause_s
+from supervisor.warehouse.retry import pause_s
 
 MAX_ITERATIONS = 3
 # an iteration builds and tests a part of the day: until one was measured, so many times what testing all of it took

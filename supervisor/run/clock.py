@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from loaders.retry import MAX_TRIES, PAUSES_S
 from supervisor.plan.budgets import PhaseBudgets
 from supervisor.record.events import Emit, PhaseFinished, PhaseStarted
-from supervisor.warehouse.retry import MAX_TRIES, PAUSES_S
 
 
 class PhaseClock:

@@ -23,7 +23,7 @@ from supervisor.run.replay import rebuild_later_days
 from supervisor.warehouse.base import Warehouse, WarehouseError
 from supervisor.warehouse.engines import open_warehouse
 from supervisor.warehouse.lock import lock_path, run_lock
-from supervisor.warehouse.retry import insist
+from supervisor.warehouse.retry import retry
 
 # how long a warehouse that can't be opened is waited for, in seconds
 PATIENCE_S = 30.0
@@ -39,8 +39,7 @@ def run_day(request: Request, outlets: Outlets) -> Result:
     goal = load_goal(request.goal_path)
     warehouse = open_warehouse(request.target)
     configured = configured_source_names()
-    if configured:
-        check_filter(request.source_filter, configured)
+    check_filter(request.source_filter, configured or request.sandbox_sources)
     run_id = new_run_id(request.work_dir)
     with ExitStack() as stack:
         try:
@@ -71,8 +70,6 @@ def _run(request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, r
 
 def _nothing_to_do(request: Request, before: DayState, warehouse: Warehouse, outlets: Outlets) -> Result:
     published = published_summary(before)
-    if request.source_filter is not None and request.source_filter.lower() not in map(str.lower, published.sources):
-        check_filter(request.source_filter, list(published.sources))
     for line in finish_leftovers(warehouse, outlets.reports, published, request.work_dir, request.archive):
         outlets.emit(Said(line))
     outcome = Outcome.NOTHING_TO_DO
@@ -91,7 +88,7 @@ def _read_state(warehouse: Warehouse, request: Request, outlets: Outlets) -> Day
     def on_retry(problem: str, wait_s: float) -> None:
         outlets.emit(Said(f"{problem} Retry in {wait_s:.0f} s."))
 
-    return insist(lambda: read_state(warehouse, request.date), seconds=PATIENCE_S, on_retry=on_retry)
+    return retry(lambda: read_state(warehouse, request.date), seconds=PATIENCE_S, on_retry=on_retry)
 
 
 def check_filter(name: str | None, sources: Sequence[str]) -> str | None:

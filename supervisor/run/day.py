@@ -37,8 +37,8 @@ from supervisor.run.outcome import EscalationError
 from supervisor.run.outlets import Outlets
 from supervisor.run.publish import publish_day
 from supervisor.run.state import RunState
+from supervisor.warehouse import retry as warehouse_retry
 from supervisor.warehouse.base import Session, Warehouse, WarehouseError
-from supervisor.warehouse.retry import insist, is_warehouse_error
 
 if TYPE_CHECKING:
     from supervisor.record.summary import Summary
@@ -134,7 +134,7 @@ class DayRun:
             with self.warehouse.session() as session:
                 volumes = read_volumes(session, self.request.date, HISTORY_DAYS)
         except Exception as error:
-            if not is_warehouse_error(error):
+            if not warehouse_retry.is_warehouse_error(error):
                 raise
             return {}
         return {name: volumes[name] for name in self.request.sources if name in volumes}
@@ -233,4 +233,4 @@ class DayRun:
                 phase, f"the warehouse: {problem}", f"retry in {wait_s:.0f} s", "the failure is transient"
             )
 
-        insist(work, seconds=self.clock.remaining(phase), on_retry=on_retry)
+        warehouse_retry.retry(work, seconds=self.clock.remaining(phase), on_retry=on_retry)

@@ -29,7 +29,7 @@ from supervisor.run.outcome import EscalationError
 from supervisor.run.outlets import Outlets
 from supervisor.run.state import RunState
 from supervisor.warehouse.base import Warehouse, WarehouseError
-from supervisor.warehouse.retry import insist, is_warehouse_error
+from supervisor.warehouse.retry import is_warehouse_error, retry
 
 if TYPE_CHECKING:
     from supervisor.record.summary import Summary
@@ -180,7 +180,7 @@ class RunEnd:
                     record_run(session, state.summary("ESCALATED").as_dict(), state.decisions)
 
         try:
-            insist(work, seconds=_RECORD_S, on_retry=self._say_wait)
+            retry(work, seconds=_RECORD_S, on_retry=self._say_wait)
         except WarehouseError as problem:
             state.decide(
                 state.escalation["phase"], f"the warehouse can't be written to: {problem}", "go on without the ledger",
@@ -254,7 +254,7 @@ class RunEnd:
                 correct_run(session, self._state.summary(status).as_dict(), self._state.decisions)
 
         try:
-            insist(work, seconds=_RECORD_S, on_retry=self._say_wait)
+            retry(work, seconds=_RECORD_S, on_retry=self._say_wait)
         except WarehouseError as problem:
             self._say(f"the ledger can't be corrected: {problem}")
 

@@ -83,7 +83,7 @@ def rebuild_later_days(request: Request, goal: Goal, warehouse: Warehouse, outle
         again = replace(request, date=day)
         follower = _replay_day(again, goal, warehouse, outlets, new_run_id(request.work_dir), False)
         if follower.exit_code not in PUBLISHED_CODES:
-            command = command_line(day, request.target, "replay")
+            command = command_line(day, request.target, "replay", options=request.options)
             outlets.emit(Said(f"{day} has them still. Once the cause is fixed: {command}", is_error=True))
             return Result(follower.exit_code, result.summary)
     return result
@@ -114,9 +114,8 @@ def _replay_day(
 ) -> Result:
     before = read_state(warehouse, request.date)
     if not before.loads:
-        raise UsageError(
-            f"{request.date} has no raw records to replay. Collect it: {command_line(request.date, request.target)}"
-        )
+        collect_it = command_line(request.date, request.target, options=request.options)
+        raise UsageError(f"{request.date} has no raw records to replay. Collect it: {collect_it}")
     with request.sandbox(request.date) if read_references else nullcontext(()) as notes:
         configured = configured_source_names()
         intake = RawIntake(reference_tables(request, configured) if read_references else {})
@@ -244,7 +243,9 @@ class RawIntake:
         day.emit(ReferencesRead(problems))
         if problems:
             self._sweep(day)
-            keep = command_line(day.request.date, day.request.target, "replay --keep-references")
+            keep = command_line(
+                day.request.date, day.request.target, "replay --keep-references", options=day.request.options
+            )
             raise EscalationError(
                 "collect",
                 "; ".join(problems),

@@ -108,6 +108,7 @@ class RunState:
             "run_id": self.run_id,
             "date": self.request.date.isoformat(),
             "target": self.request.target,
+            "options": dict(self.request.options),
             "status": status,
             "exit_code": self.code_of(status),
             "started_at": self.started_at.isoformat(timespec="milliseconds"),

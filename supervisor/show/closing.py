@@ -212,7 +212,10 @@ def _failed(summary: Summary) -> list[Row]:
     else:
         rows.append(Row("Nothing was published. What was published before is unchanged."))
     phases = [f"{name}: {phase.status.lower()}" for name, phase in summary.phases.items()]
-    again = Step("Run the day again; nothing needs cleaning up first", command_line(summary.date, summary.target))
+    again = Step(
+        "Run the day again; nothing needs cleaning up first",
+        command_line(summary.date, summary.target, options=summary.options),
+    )
     return [
         *rows,
         *_section("Phases:", _items(phases)),
@@ -226,7 +229,7 @@ def _nothing_to_do(summary: Summary) -> list[Row]:
     records = plural(summary.published, "record")
     return [
         Row(f"{summary.date} is complete: {records} published by run {summary.run_id}."),
-        Row(f"To run it again: {command_line(summary.date, summary.target)} --force"),
+        Row(f"To run it again: {command_line(summary.date, summary.target, options=summary.options)} --force"),
     ]
 
 

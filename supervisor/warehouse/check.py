@@ -7,55 +7,45 @@ from collections.abc import Iterator, Sequence
 
 from loaders.kinds.checks import Check
 from supervisor.warehouse.base import Session, Warehouse, WarehouseError
-from supervisor.warehouse.duckdb import DuckDBWarehouse
-from supervisor.warehouse.postgres_rights import LEAST_VERSION, check_rights
 
 
 def check_warehouse(warehouse: Warehouse, sources: Sequence[str]) -> list[Check]:
     """Try everything that a run does in the warehouse; later steps are left out when an earlier one fails.
 
     Args:
-        warehouse: Any; a DuckDB file that is not there yet is made and removed again.
+        warehouse: Any; a file that is not there yet is made and removed again.
         sources: Names of the sources, whose raw schemas are needed as well.
     """
-    is_new = isinstance(warehouse, DuckDBWarehouse) and not warehouse.path.exists()
     try:
-        with warehouse.session() as session:
-            checks = [Check("connect", True, f"{warehouse.description} answers"), _version(session)]
-            rights = _missing_rights(warehouse, sources)
-            return [*checks, *rights, *_check_scratch(session, bool(rights))]
+        with warehouse.trial() as session:
+            version, wanted = warehouse.version(session)
+            missing = warehouse.missing_rights(sources)
+            return [
+                Check("connect", True, f"{warehouse.description} answers"),
+                Check("version", not wanted, f"{version}, {wanted}" if wanted else version),
+                *(
+                    Check(
+                        "right",
+                        False,
+                        f"needed {one.purpose}; mend it with: {one.remedy}",
+                        f"{one.right} for {one.role}",
+                    )
+                    for one in missing or ()
+                ),
+                # a role may do without when every schema is there and open to it
+                *_check_scratch(session, needs_schema=missing is None or bool(missing)),
+            ]
     except WarehouseError as error:
         return [Check("connect", False, str(error))]
-    finally:
-        if is_new and isinstance(warehouse, DuckDBWarehouse):
-            warehouse.path.unlink(missing_ok=True)
 
 
-def _version(session: Session) -> Check:
-    if session.target != "postgres":
-        return Check("version", True, f"DuckDB {session.query('select version() as version')[0]['version']}")
-    number = int(session.query("select current_setting('server_version_num') as number")[0]["number"]) // 10_000
-    ok = number >= LEAST_VERSION
-    return Check("version", ok, f"PostgreSQL {number}" + ("" if ok else f", {LEAST_VERSION} or later is needed"))
-
-
-def _missing_rights(warehouse: Warehouse, sources: Sequence[str]) -> list[Check]:
-    return [
-        Check("right", False, f"needed {one.purpose}; mend it with: {one.remedy}", f"{one.right} for {one.role}")
-        for one in check_rights(warehouse, sources)
-    ]
-
-
-def _check_scratch(session: Session, is_limited: bool) -> Iterator[Check]:
+def _check_scratch(session: Session, *, needs_schema: bool) -> Iterator[Check]:
     schema = f"goalkeeper_check_{secrets.token_hex(4)}"
     try:
         session.execute(f"create schema {schema}")
     except Exception as error:
-        if session.target == "postgres" and not is_limited:
-            # a role may do without when every schema is there and open to it
-            yield Check("create schema", True, "not allowed and not needed: every schema is there")
-        else:
-            yield Check("create schema", False, _first_line(error))
+        detail = _first_line(error) if needs_schema else "not allowed and not needed: every schema is there"
+        yield Check("create schema", not needs_schema, detail)
         return
     yield Check("create schema", True, f"{schema} was created")
     try:

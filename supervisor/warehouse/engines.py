@@ -1,29 +1,33 @@
-"""Which engine a target is."""
+"""The engines, a file each. A new one is a file here and a line in `ENGINES`; CONTRIBUTING.md says what else it needs."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from supervisor.warehouse.base import Warehouse, WarehouseError
-from supervisor.warehouse.duckdb import DuckDBWarehouse
-from supervisor.warehouse.postgres import dbt_environment as postgres_environment
+if TYPE_CHECKING:
+    from supervisor.warehouse.base import Warehouse
+
+ENGINES = {
+    "duckdb": "supervisor.warehouse.duckdb:DuckDBWarehouse",
+    "postgres": "supervisor.warehouse.postgres:PostgresWarehouse",
+}
+"""Class of each target of profiles/profiles.yml, imported when it is used: the names are needed without the rest."""
+
+
+def engine(target: str) -> type[Warehouse]:
+    """Return the engine of a dbt target; raises `WarehouseError` for an unknown one."""
+    import pkgutil
+
+    if target not in ENGINES:
+        from supervisor.warehouse.base import WarehouseError
+
+        raise WarehouseError(
+            f"target '{target}' is unknown; the targets of profiles/profiles.yml are {' and '.join(ENGINES)}"
+        )
+    found: type[Warehouse] = pkgutil.resolve_name(ENGINES[target])
+    return found
 
 
 def open_warehouse(target: str) -> Warehouse:
     """Return the warehouse of a dbt target; raises `WarehouseError` for an unknown one."""
-    if target == "duckdb":
-        return DuckDBWarehouse(Path(os.environ.get("DUCKDB_PATH", "warehouse.duckdb")).resolve())
-    if target == "postgres":
-        from supervisor.warehouse.postgres import PostgresWarehouse
-
-        return PostgresWarehouse()
-    raise WarehouseError(f"target '{target}' is unknown; the targets of profiles/profiles.yml are duckdb and postgres")
-
-
-def dbt_environment(target: str) -> dict[str, str]:
-    """Return the variables that dbt's connections need beside those that profiles.yml reads."""
-    if target != "postgres":
-        return {}
-
-    return postgres_environment()
+    return engine(target)()

@@ -9,18 +9,12 @@ from pathlib import Path
 from supervisor.common.command_line import command_line
 from supervisor.common.errors import UsageError
 from supervisor.warehouse.base import Session, Warehouse
-from supervisor.warehouse.duckdb import DuckDBWarehouse
-from supervisor.warehouse.lock import LockHeldError, lock_holder, lock_path
+from supervisor.warehouse.lock import LockHeldError, lock_holder
 
 
 def why_unreadable(warehouse: Warehouse, work_dir: Path) -> str:
-    """Say why the warehouse can't be read at this moment; "" when it can.
-
-    A DuckDB file belongs to one process at a time: opening it while a run works could make that run fail.
-    """
-    if not isinstance(warehouse, DuckDBWarehouse):
-        return ""
-    holder = lock_holder(lock_path(warehouse, work_dir))
+    """Say why the warehouse can't be read at this moment; "" when it can."""
+    holder = None if warehouse.serves_readers else lock_holder(warehouse.lock_path(work_dir))
     return "" if holder is None else f"{holder.describe()} has the warehouse {warehouse.description}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.common.files import write_text
+from supervisor.common.files import write_file
 from supervisor.record.history import read_runs
 from supervisor.record.ledger import table_exists
 from supervisor.show.report.data import ReportData, read_report_data
@@ -51,8 +51,7 @@ def _write(path: Path, data: ReportData) -> None:
     from supervisor.show.report.page import render_report
 
     page = render_report(data)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, page)
+    write_file(path, page)
 
 
 def _concluded(run: Summary) -> Summary:

@@ -14,7 +14,6 @@ from postgres.helpers import GOLDEN_DAY, PROJECT, connect, query
 from postgres.tls_proxy import make_certificates, proxy
 
 from supervisor.warehouse.postgres import PostgresSettings, PostgresWarehouse
-from supervisor.warehouse.postgres_rights import check_rights
 
 LOGINS = {"goalkeeper_loader": "loads-only", "goalkeeper_transformer": "builds-only", "analyst": "reads-only"}
 
@@ -80,7 +79,7 @@ def _missing(env: dict[str, str]) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in env.items():
             patch.setenv(name, value)
-        found = check_rights(PostgresWarehouse(PostgresSettings.from_env()), ["s3", "postgres", "api"])
+        found = PostgresWarehouse(PostgresSettings.from_env()).missing_rights(["s3", "postgres", "api"])
     assert all(one.remedy and one.purpose for one in found)
     return [f"{one.role}: {one.right}" for one in found]
 

@@ -22,7 +22,7 @@ from supervisor.run.publish import PublishError, publish_day
 from supervisor.warehouse.base import WarehouseError
 from supervisor.warehouse.lock import LockHeldError
 from supervisor.warehouse.postgres import PostgresSettings, PostgresWarehouse
-from supervisor.warehouse.retry import insist
+from supervisor.warehouse.retry import retry
 
 DAY = date.fromisoformat(GOLDEN_DAY)
 TABLES = [
@@ -264,7 +264,7 @@ def test_a_deadlock_is_tried_again(
             _wait_for_lock(rival.info.backend_pid, other, longer_than_s=1.5)
         return summary, []
 
-    insist(
+    retry(
         lambda: publish_day(warehouse, DAY, "deadlocked", TABLES, conclude),
         seconds=60,
         on_retry=lambda problem, wait_s: problems.append(problem),
@@ -305,7 +305,7 @@ def test_a_serialization_failure_is_tried_again(
                 query(other, "update metadata.lineage set raw_schema = raw_schema")
             session.execute("update metadata.lineage set raw_schema = raw_schema")
 
-    insist(work, seconds=60, on_retry=lambda problem, wait_s: problems.append(problem))
+    retry(work, seconds=60, on_retry=lambda problem, wait_s: problems.append(problem))
     assert tries == 2
     assert "could not serialize" in problems[0]
 
@@ -338,7 +338,7 @@ def test_a_commit_whose_answer_is_lost_is_settled_by_the_ledger(
             publish(through, run_id, published.summary)
 
         with through.exclusive(run_id):
-            insist(work, seconds=60, on_retry=lambda problem, wait_s: problems.append(problem))
+            retry(work, seconds=60, on_retry=lambda problem, wait_s: problems.append(problem))
     assert "lost during a commit" in problems[0]
     assert attempts == (2 if moment == "before" else 1)
     assert query(other, "select count(*) from metadata.pipeline_runs where run_id = %s", (run_id,)) == [(1,)]

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres.helpers import connect, query
 
 from supervisor.record.migrations import MIGRATIONS, Migration, applied_versions, migrate
 from supervisor.warehouse.base import Session, Warehouse, WarehouseError
-from supervisor.warehouse.duckdb import DuckDBWarehouse
-from supervisor.warehouse.postgres import PostgresSettings, PostgresWarehouse
 
 ALL = [migration.version for migration in MIGRATIONS]
 # as the first release made it, before steps were counted
@@ -31,20 +27,6 @@ NEXT = Migration(
         "create table metadata.operators (operator varchar(64) not null)",
     ),
 )
-
-
-@pytest.fixture(params=["duckdb", "postgres"])
-def warehouse(request: pytest.FixtureRequest, servers: dict[str, str], tmp_path: Path) -> Iterator[Warehouse]:
-    """A warehouse without anything in it."""
-    if request.param == "duckdb":
-        yield DuckDBWarehouse(tmp_path / "warehouse.duckdb")
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in servers.items():
-            patch.setenv(name, value)
-        yield PostgresWarehouse(PostgresSettings.from_env())
-    with connect(servers) as connection:
-        query(connection, "drop schema if exists metadata cascade")
 
 
 @contextmanager
