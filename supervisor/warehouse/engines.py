@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,15 +17,14 @@ ENGINES = {
 
 def engine(target: str) -> type[Warehouse]:
     """Return the engine of a dbt target; raises `WarehouseError` for an unknown one."""
-    import pkgutil
-
     if target not in ENGINES:
         from supervisor.warehouse.base import WarehouseError
 
         raise WarehouseError(
             f"target '{target}' is unknown; the targets of profiles/profiles.yml are {' and '.join(ENGINES)}"
         )
-    found: type[Warehouse] = pkgutil.resolve_name(ENGINES[target])
+    module, _, name = ENGINES[target].partition(":")
+    found: type[Warehouse] = getattr(import_module(module), name)
     return found
 
 
