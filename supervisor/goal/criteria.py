@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 from supervisor.goal.metrics import METRICS, Operator, Unit
 
@@ -93,6 +94,10 @@ class Criterion:
     def gate(self) -> bool:
         """Return whether it must hold before anything is published."""
         return self.metric is not None and METRICS[self.metric].gate
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {**asdict(self), "threshold": json_number(self.threshold, self.unit), "gate": self.gate}
 
 
 @dataclass(frozen=True, slots=True)

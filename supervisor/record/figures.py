@@ -145,6 +145,7 @@ def figures_of_summary(
             "title": outcome.detail.get("title", name),
             "location": outcome.location,
             "fallback": bool(outcome.detail.get("fallback")),
+            "strategy": outcome.detail.get("strategy"),
         }
     return {
         "sources": sources,
