@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -12,21 +13,12 @@ from typing import Any
 from supervisor.goal.metrics import METRICS, Operator, Unit
 
 Number = int | float | Decimal | Fraction
-_COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-    "==": lambda left, right: left == right,
-}
+_COMPARE: dict[Operator, Callable[[Any, Any], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
+}  # fmt: skip
 
 # what dbt's threshold tests read, by metric
-DBT_VARS = {
-    "completeness": "completeness_threshold",
-    "accuracy": "accuracy_threshold",
-    "consistency": "consistency_threshold",
-    "failure_rate": "failure_rate_threshold",
-}
+DBT_VARS = {metric.name: f"{metric.name}_threshold" for metric in METRICS.values() if metric.tested}
 NOT_CHECKED = "(not checked)"
 ACCEPTED_FORMS = (
     "Accepted forms: a comparison (completeness >= 95 %, failure rate < 2 %, pipeline completes "
@@ -94,6 +86,12 @@ class Criterion:
     def gate(self) -> bool:
         """Return whether it must hold before anything is published."""
         return self.metric is not None and METRICS[self.metric].gate
+
+    def holds(self, measured: Fraction | None) -> bool | None:
+        """Compare a figure with the threshold; None when there is nothing to compare."""
+        if measured is None or self.operator is None:
+            return None
+        return _COMPARE[self.operator](measured, self.threshold)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -270,10 +268,7 @@ def evaluate(goal: Goal, measured: Mapping[str, Number | None]) -> list[Criterio
     results = []
     for criterion in goal.criteria:
         figure = figures.get(criterion.metric) if criterion.metric else None
-        met = None
-        if figure is not None and criterion.threshold is not None:
-            met = _COMPARE[str(criterion.operator)](figure, criterion.threshold)
-        results.append(CriterionResult(criterion, figure, met))
+        results.append(CriterionResult(criterion, figure, criterion.holds(figure)))
     return results
 
 

@@ -25,6 +25,8 @@ class Metric:
         gate: Whether it must hold before anything is published.
         meaning: What exactly is measured, denominators included.
         aliases: What it is called in a goal file; the first is the canonical one.
+        tested: A dbt test holds it against the project's `<name>_threshold` and `<name>_strict`.
+        guarded: No remedy may make it worse, whatever it gains elsewhere.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Metric:
     gate: bool
     meaning: str
     aliases: tuple[str, ...]
+    tested: bool = False
+    guarded: bool = False
 
     @property
     def example(self) -> str:
@@ -63,19 +67,23 @@ _ALL = (
            ("unhandled source failures",)),
     Metric("failure_rate", "fraction", "low", "transform", True,
            "quarantined records / collected records",
-           ("failure rate", "transformation failure rate", "transformation failures")),
+           ("failure rate", "transformation failure rate", "transformation failures"),
+           tested=True, guarded=True),
     Metric("default_rate", "fraction", "low", "transform", True,
            "records with a default value applied / transformed records",
            ("default rate", "default values applied")),
     Metric("completeness", "fraction", "high", "validate", True,
            "transformed records with all required fields / transformed records",
-           ("completeness",)),
+           ("completeness",),
+           tested=True, guarded=True),
     Metric("accuracy", "fraction", "high", "validate", True,
            "transformed records in range, corrected ones too / transformed records",
-           ("accuracy",)),
+           ("accuracy",),
+           tested=True, guarded=True),
     Metric("consistency", "fraction", "high", "validate", True,
            "transformed records whose references exist / transformed records",
-           ("consistency",)),
+           ("consistency",),
+           tested=True, guarded=True),
     Metric("anomaly_rate", "fraction", "low", "validate", True,
            "records flagged as statistical outliers / transformed records",
            ("anomaly rate", "anomalies")),
@@ -83,7 +91,8 @@ _ALL = (
            "duplicates removed / transformed records", ("duplicate rate",)),
     Metric("records_lost", "count", "low", "validate", True,
            "conservation: per source |collected - published - quarantined - duplicates|, summed",
-           ("records lost",)),
+           ("records lost",),
+           guarded=True),
     Metric("records_published", "count", "any", "publish", True,
            "records of the day that are published", ("records published", "published records")),
     Metric("duplicates_published", "count", "low", "publish", True,

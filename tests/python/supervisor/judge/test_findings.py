@@ -49,6 +49,20 @@ def test_a_failed_test_is_unmet_and_a_warning_is_a_notice() -> None:
     assert [(finding.kind, finding.node) for finding in found] == [("unmet", "some_test"), ("notice", "other")]
 
 
+def test_a_test_of_a_metric_is_told_by_its_figure_and_any_other_by_its_rows() -> None:
+    figures = {"failure_rate": "failure rate is 1.59%, limit < 1%"}
+    tests = [
+        result("fail", name="a", failures=1, meta={"metric": "failure_rate"}),
+        result("fail", name="b", failures=1),
+        result("warn", name="c", failures=1_200),
+    ]
+    assert [finding.evidence for finding in judge(tests, figures)] == [
+        "failure rate is 1.59%, limit < 1%",
+        "test b failed: 1 row",
+        "test c warned: 1,200 rows",
+    ]
+
+
 def test_a_remedy_in_the_tests_meta_makes_it_correctable() -> None:
     meta = {"dimension": "accuracy", "remedy": "cleanse", "tier": 2, "rebuild": "model_a+"}
     (finding,) = judge([result("warn", meta=meta)])
