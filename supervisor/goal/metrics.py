@@ -1,10 +1,8 @@
-"""What a goal may bound: the figures of a run, their units and their canonical wording."""
+"""What a goal may bound: the figures of a run, their units and their names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
-from fractions import Fraction
 from typing import Literal
 
 Operator = Literal["<", "<=", ">", ">=", "=="]
@@ -120,25 +118,3 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 ALIASES: dict[str, Metric] = {
     alias.lower(): metric for metric in _ALL for alias in (*metric.aliases, metric.name.replace("_", " "))
 }
-
-
-def decimal_text(value: Fraction) -> str:
-    """Return a terminating fraction as plain decimal text without trailing zeros."""
-    with localcontext(prec=60):
-        text = f"{Decimal(value.numerator) / Decimal(value.denominator):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def format_check(metric: Metric, operator: str, threshold: Fraction) -> str:
-    """Return the canonical clause; compiling it gives the same metric, operator, threshold."""
-    if metric.unit == "fraction":
-        value = f"{decimal_text(threshold * 100)} %"
-    elif metric.unit == "s":
-        whole = threshold % 60 == 0
-        value = f"{decimal_text(threshold / 60)} min" if whole else f"{decimal_text(threshold)} s"
-    elif metric.unit == "MB":
-        whole = threshold % 1000 == 0
-        value = f"{decimal_text(threshold / 1000)} GB" if whole else f"{decimal_text(threshold)} MB"
-    else:
-        value = decimal_text(threshold)
-    return f"{metric.aliases[0]} {operator} {value}"
