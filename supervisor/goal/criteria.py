@@ -69,7 +69,7 @@ class Criterion:
     Attributes:
         text: As written; a line with several checks gives each its own part.
         line: Line number in the goal file.
-        metric: A key of `goal_metrics.METRICS`.
+        metric: A key of `metrics.METRICS`.
         operator: "<", "<=", ">", ">=" or "==".
         threshold: Exact, in `unit`.
         unit: "fraction", "s", "MB" (10^6 bytes), "cores" or "count".
@@ -256,7 +256,7 @@ def evaluate(goal: Goal, measured: Mapping[str, Number | None]) -> list[Criterio
 
     Args:
         goal: The compiled goal.
-        measured: By metric, in the metric's unit (`goal_metrics.METRICS`); a `Fraction` is
+        measured: By metric, in the metric's unit (`metrics.METRICS`); a `Fraction` is
             compared as it is, a float as its shortest decimal text. None or absent: not measured.
 
     Raises:
