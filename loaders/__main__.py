@@ -65,6 +65,13 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[RunSettings, list[str]]:
         default=BACKOFF_S,
         help="first wait before another try, doubled each time (default: %(default)s)",
     )
+    parser.add_argument(
+        "--batch-bytes",
+        action="append",
+        default=[],
+        metavar="SOURCE=N",
+        help="most bytes of this source that are handed over at once (default: 16 MiB)",
+    )
     given = parser.parse_args(arguments)
     try:
         if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", given.date):
@@ -86,8 +93,16 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[RunSettings, list[str]]:
         given.deadline_s,
         given.backoff_s,
         references_only=given.references_only,
+        batch_bytes=dict(map(_batch_bytes, given.batch_bytes)),
     )
     return settings, given.source
+
+
+def _batch_bytes(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isascii() or not number.isdigit() or int(number) == 0:
+        raise ConfigurationError(f"--batch-bytes {text!r} must be SOURCE=N, a whole number of bytes above zero.")
+    return name, int(number)
 
 
 def main(arguments: Sequence[str], stream: TextIO) -> int:

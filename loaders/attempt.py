@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
+BATCH_BYTES = 16 * 1024**2
+"""About how much of a source is held at once where nobody says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Attempt:
 
     `memory` outlives the try: what a source keeps there, its next try finds again. `retry` is for
     sources that can repeat a single step, such as one page, instead of the whole. `max_columns` is what a table of the target
-    holds, None when that has no bound.
+    holds, None when that has no bound. A reader holds about `batch_bytes` at once; what is handed over is cut to it in
+    any case (see `loaders.batches`).
     """
 
     stamp: Stamp
@@ -71,6 +74,7 @@ class Attempt:
     retry: Retry
     memory: dict[str, Any] = field(default_factory=dict)
     max_columns: int | None = None
+    batch_bytes: int = BATCH_BYTES
 
 
 @dataclass

@@ -6,12 +6,13 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from loaders.attempt import Attempt, Deadline, Extraction, Stamp
+from loaders.attempt import BATCH_BYTES, Attempt, Deadline, Extraction, Stamp
+from loaders.batches import Batches
 from loaders.errors import SourceError, WarehouseError, no_data_error
 from loaders.events import Events
 from loaders.failures import classify
@@ -28,7 +29,8 @@ logger = logging.getLogger("loaders")
 class RunSettings:
     """What one load run is asked to do; times in seconds.
 
-    With `references_only` the sources hold nothing but reference tables.
+    With `references_only` the sources hold nothing but reference tables. `batch_bytes` says by source how much of it
+    is held and handed over at once; a source that is not in it gets `BATCH_BYTES`.
     """
 
     day: date
@@ -38,6 +40,7 @@ class RunSettings:
     deadline_s: float
     backoff_s: float = BACKOFF_S
     references_only: bool = False
+    batch_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ class _Collector:
             progress=lambda text: events.emit("source_progress", source=source.name, text=text),
             retry=self._retries,
             max_columns=MAX_COLUMNS.get(settings.target),
+            batch_bytes=settings.batch_bytes.get(source.name, BATCH_BYTES),
         )
 
     def run(self) -> Outcome:
@@ -165,19 +169,21 @@ class _Collector:
         once = Retries(
             source.name, self._subject, self._attempt.deadline, self._events, tries=1, before=self._retries.tries
         )
-        attempt = Attempt(
-            stamp=self._attempt.stamp,
-            landing=self._attempt.landing,
-            deadline=self._attempt.deadline,
-            progress=self._attempt.progress,
-            retry=once,
-        )
-        return self._collect(source.open(attempt))
+        # a memory of its own: what the primary endpoint left there is of another endpoint
+        return self._collect(source.open(replace(self._attempt, retry=once, memory={})))
 
     def _collect(self, extraction: Extraction) -> Collected:
         self._packages += 1
         folder = self._folder / f"try-{self._packages}"
-        return collect(self._source.name, self._settings.target, extraction, folder)
+        batches = Batches(self._attempt.batch_bytes)
+        extraction.tables = batches.of(extraction.tables)
+        collected = collect(self._source.name, self._settings.target, extraction, folder)
+        collected.detail["strategy"] = {
+            "batch_bytes": batches.limit_bytes,
+            "batches": batches.handed_over,
+            "largest_batch_bytes": batches.largest_bytes,
+        }
+        return collected
 
 
 def _finish(

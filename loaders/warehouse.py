@@ -81,8 +81,6 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
     Raises:
         SourceError: Whatever the source raised while it was read.
     """
-    from loaders.formats.raw import in_batches
-
     dlt = import_dlt()
     rows = dict.fromkeys(extraction.schemas, 0)
     rejected = 0
@@ -94,7 +92,7 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
             # an empty batch creates the table, also when nothing follows
             yield dlt.mark.with_table_name(schema.empty_table(), name)
         try:
-            for name, table in in_batches(extraction.tables):
+            for name, table in extraction.tables:
                 rows[name] += table.num_rows
                 if name not in extraction.reference:
                     rejected += table.num_rows - table.column("reject_reason").null_count
@@ -284,6 +282,11 @@ class Warehouse:
             self._connection = duckdb.connect(os.environ.get("DUCKDB_PATH", "warehouse.duckdb"))
             self._connection.execute("set preserve_insertion_order = false")
             self._connection.execute("set timezone = 'UTC'")
+            # the same limits as dbt's and the supervisor's connections
+            if memory := os.environ.get("GOALKEEPER_MEMORY"):
+                self._connection.execute("set memory_limit = ?", [memory])
+            if threads := os.environ.get("GOALKEEPER_THREADS"):
+                self._connection.execute(f"set threads = {int(threads)}")
         return self._connection
 
     def close(self) -> None:

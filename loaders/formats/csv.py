@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from loaders.attempt import BATCH_BYTES
 from loaders.formats.files import Landed, Opened, Options, Piece, Unreadable, rejected_piece, too_large
-from loaders.formats.raw import BATCH_BYTES, TEXT, Rejected
+from loaders.formats.raw import TEXT, Rejected
 from loaders.formats.streams import ANY_LINE_END, LongLine, escaped, line_chunks, utf8_blocks
 
 _JOINED_LINES = 1000

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from loaders.attempt import BATCH_BYTES
 from loaders.formats.files import PAYLOAD_LIMIT, Landed, Opened, Options, Piece, Unreadable, rejected_piece, too_large
-from loaders.formats.raw import BATCH_BYTES, PAYLOAD, TEXT, Rejected
+from loaders.formats.raw import PAYLOAD, TEXT, Rejected
 from loaders.formats.streams import LongLine, escaped, line_chunks, utf8_blocks
 
 _NEWLINE = 10

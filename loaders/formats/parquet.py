@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from loaders.attempt import BATCH_BYTES
 from loaders.formats.files import Landed, Opened, Options, Piece, Unreadable, rejected_piece, too_large
-from loaders.formats.raw import BATCH_BYTES, TEXT, Rejected, clean_text
+from loaders.formats.raw import TEXT, Rejected, clean_text
 from loaders.formats.streams import escaped, raw_blocks
 
 _VALUE_BYTES = 16

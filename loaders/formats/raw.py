@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,6 @@ import pyarrow.compute as pc
 
 from loaders.attempt import Stamp
 
-BATCH_BYTES = 16 * 1024**2
-"""About how much of a source is held at once: every batch, of every kind, is cut by its bytes and not by its rows."""
 TEXT = pa.string()
 REPLACEMENT = "\ufffd"
 FIXED = (
@@ -145,20 +143,6 @@ def stamped(
         array = fixed.get(field.name, columns.get(field.name))
         arrays.append(pa.nulls(count, field.type) if array is None else array)
     return pa.table(arrays, schema=schema)
-
-
-def in_batches(tables: Iterable[tuple[str, pa.Table]]) -> Iterator[tuple[str, pa.Table]]:
-    """Yield named tables put together to about `BATCH_BYTES` each, so that writing many small ones costs no more than a large one."""
-    held: dict[str, list[pa.Table]] = {}
-    sizes: Counter[str] = Counter()
-    for name, table in tables:
-        held.setdefault(name, []).append(table)
-        sizes[name] += table.nbytes
-        if sizes[name] >= BATCH_BYTES:
-            yield name, pa.concat_tables(held.pop(name))
-            del sizes[name]
-    for name, rest in held.items():
-        yield name, pa.concat_tables(rest)
 
 
 def rejected_table(schema: pa.Schema, rows: Sequence[Rejected], stamp: Stamp) -> pa.Table:

@@ -11,8 +11,9 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from loaders.attempt import BATCH_BYTES
 from loaders.formats.files import PAYLOAD_LIMIT, Landed, Unreadable
-from loaders.formats.raw import BATCH_BYTES, REPLACEMENT
+from loaders.formats.raw import REPLACEMENT
 
 NEWLINE = b"\n"
 ANY_LINE_END = b"\r\n"

@@ -26,7 +26,7 @@ from loaders.attempt import Attempt, Deadline, Extraction
 from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify
 from loaders.fields import MIB, NAME, Section, secret
-from loaders.formats.raw import BATCH_BYTES, PAYLOAD, TEXT, column_names, raw_schema, stamped
+from loaders.formats.raw import PAYLOAD, TEXT, column_names, raw_schema, stamped
 from loaders.kinds.checks import Check, failed_check
 from loaders.providers import NATIVE
 from loaders.templates import fill_template
@@ -352,7 +352,7 @@ def _read(connection: Any, query: Query, schema: pa.Schema, attempt: Attempt) ->
     landed = attempt.landing / f"{quote(query.source_object, safe='')}.parquet"
     try:
         with connection.cursor() as cursor, pq.ParquetWriter(landed, pa.schema(query.fields)) as landing:
-            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(attempt.batch_bytes)})
             cursor.execute(query.sql)
             for batch in cursor.fetch_record_batch():
                 attempt.deadline.check(f"table {query.source_object}")

@@ -29,7 +29,6 @@ from loaders.formats.files import (
     rejected_piece,
 )
 from loaders.formats.raw import (
-    BATCH_BYTES,
     TEXT,
     Rejected,
     raw_schema,
@@ -155,7 +154,7 @@ def open_s3(source: S3Source, attempt: Attempt) -> Extraction:
         "formats": sorted({format_of(item.key) or "unknown" for item in listed}),
     }
     # what a row takes beside the values of its own file: the fixed columns, and those of other files
-    rows = max(1, BATCH_BYTES // (256 + 5 * len(schema)))
+    rows = max(1, attempt.batch_bytes // (256 + 5 * len(schema)))
 
     def tables() -> Iterator[tuple[str, pa.Table]]:
         for key, piece in _pieces(files, names, rejected):

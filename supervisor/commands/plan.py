@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from supervisor.commands.answer import Place, answer, print_json, say_note
 from supervisor.dbt.project import read_project_vars
 from supervisor.goal.compile import load_goal
 from supervisor.plan.budgets import HISTORY_DAYS
-from supervisor.plan.make import Plan, make_plan, render_plan
+from supervisor.plan.plan import Plan, make_plan, render_plan
 from supervisor.record.history import read_volumes
+from supervisor.run.limits import available_cores, engine_environment, overruled
 from supervisor.show.terminal import Terminal
 from supervisor.warehouse.base import Warehouse
 from supervisor.warehouse.reading import reading_if_possible, why_unreadable
@@ -52,7 +54,8 @@ def plan_day(
     with reading_if_possible(warehouse, work_dir) as session:
         volumes = {} if session is None else read_volumes(session, day, HISTORY_DAYS)
     known = {name: volumes[name] for name in sources if name in volumes}
-    plan = make_plan(goal, sources, known, project_vars=read_project_vars(project_dir))
+    plan = make_plan(goal, sources, known, cores=available_cores(), project_vars=read_project_vars(project_dir))
+    plan = replace(plan, warnings=(*plan.warnings, *overruled(engine_environment(plan))))
     return plan, f"{note}: the estimates are those of the goal's scale" if note else ""
 
 

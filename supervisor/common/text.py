@@ -111,6 +111,17 @@ def share(value: Any, *, against: Any = None, trim: bool = True) -> str:
     return (_trimmed(shown) if trim else f"{shown:,f}") + "%"
 
 
+def share_of(part: int, whole: int, *, bad: bool = False) -> str:
+    """Format a part of a whole as percent with two decimals, never better than it is; "-" without a whole.
+
+    A good share is rounded down and a bad one up, so that what is not met never looks met.
+    """
+    if not whole:
+        return "-"
+    hundredths = -(-part * 10_000 // whole) if bad else part * 10_000 // whole
+    return f"{hundredths // 100}.{hundredths % 100:02d}%"
+
+
 def points(value: Any, reference: Any) -> str:
     """Format how far a fraction lies from another in percentage points, as in "4.04 points"."""
     left, right = number(value), number(reference)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervisor.goal.context import ContextFact, compile_fact
 from supervisor.goal.criteria import (
     NOT_CHECKED,
     Criterion,
@@ -26,9 +25,9 @@ from supervisor.goal.criteria import (
     evaluate,
     is_met,
 )
-from supervisor.goal.grammar import Refusal, compile_line, is_lead
+from supervisor.goal.grammar import ContextFact, Refusal, compile_fact, compile_line, is_lead
 from supervisor.goal.markdown import Item, Section, read_sections
-from supervisor.goal.metrics import METRICS, Metric, format_check
+from supervisor.goal.metrics import METRICS, Metric
 
 __all__ = [
     "METRICS",
@@ -43,18 +42,10 @@ __all__ = [
     "Problem",
     "drift",
     "evaluate",
-    "format_criterion",
     "is_met",
     "load_goal",
     "parse_goal",
 ]
-
-
-def format_criterion(criterion: Criterion) -> str:
-    """Return the canonical line; parsing it gives the same metric, operator and threshold."""
-    if criterion.metric is None or criterion.operator is None or criterion.threshold is None:
-        return criterion.text
-    return format_check(METRICS[criterion.metric], criterion.operator, criterion.threshold)
 
 
 def load_goal(path: str | Path) -> Goal:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 from supervisor.goal.metrics import METRICS, Operator, Unit
 
 Number = int | float | Decimal | Fraction
-_COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-    "==": lambda left, right: left == right,
-}
+_COMPARE: dict[Operator, Callable[[Any, Any], bool]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
+}  # fmt: skip
 
 # what dbt's threshold tests read, by metric
-DBT_VARS = {
-    "completeness": "completeness_threshold",
-    "accuracy": "accuracy_threshold",
-    "consistency": "consistency_threshold",
-    "failure_rate": "failure_rate_threshold",
-}
+DBT_VARS = {metric.name: f"{metric.name}_threshold" for metric in METRICS.values() if metric.tested}
 NOT_CHECKED = "(not checked)"
 ACCEPTED_FORMS = (
     "Accepted forms: a comparison (completeness >= 95 %, failure rate < 2 %, pipeline completes "
@@ -76,7 +69,7 @@ class Criterion:
     Attributes:
         text: As written; a line with several checks gives each its own part.
         line: Line number in the goal file.
-        metric: A key of `goal_metrics.METRICS`.
+        metric: A key of `metrics.METRICS`.
         operator: "<", "<=", ">", ">=" or "==".
         threshold: Exact, in `unit`.
         unit: "fraction", "s", "MB" (10^6 bytes), "cores" or "count".
@@ -93,6 +86,16 @@ class Criterion:
     def gate(self) -> bool:
         """Return whether it must hold before anything is published."""
         return self.metric is not None and METRICS[self.metric].gate
+
+    def holds(self, measured: Fraction | None) -> bool | None:
+        """Compare a figure with the threshold; None when there is nothing to compare."""
+        if measured is None or self.operator is None:
+            return None
+        return _COMPARE[self.operator](measured, self.threshold)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {**asdict(self), "threshold": json_number(self.threshold, self.unit), "gate": self.gate}
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,7 @@ def evaluate(goal: Goal, measured: Mapping[str, Number | None]) -> list[Criterio
 
     Args:
         goal: The compiled goal.
-        measured: By metric, in the metric's unit (`goal_metrics.METRICS`); a `Fraction` is
+        measured: By metric, in the metric's unit (`metrics.METRICS`); a `Fraction` is
             compared as it is, a float as its shortest decimal text. None or absent: not measured.
 
     Raises:
@@ -265,10 +268,7 @@ def evaluate(goal: Goal, measured: Mapping[str, Number | None]) -> list[Criterio
     results = []
     for criterion in goal.criteria:
         figure = figures.get(criterion.metric) if criterion.metric else None
-        met = None
-        if figure is not None and criterion.threshold is not None:
-            met = _COMPARE[str(criterion.operator)](figure, criterion.threshold)
-        results.append(CriterionResult(criterion, figure, met))
+        results.append(CriterionResult(criterion, figure, criterion.holds(figure)))
     return results
 
 

@@ -1,10 +1,8 @@
-"""What a goal may bound: the figures of a run, their units and their canonical wording."""
+"""What a goal may bound: the figures of a run, their units and their names."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
-from fractions import Fraction
 from typing import Literal
 
 Operator = Literal["<", "<=", ">", ">=", "=="]
@@ -25,6 +23,8 @@ class Metric:
         gate: Whether it must hold before anything is published.
         meaning: What exactly is measured, denominators included.
         aliases: What it is called in a goal file; the first is the canonical one.
+        tested: A dbt test holds it against the project's `<name>_threshold` and `<name>_strict`.
+        guarded: No remedy may make it worse, whatever it gains elsewhere.
     """
 
     name: str
@@ -34,6 +34,8 @@ class Metric:
     gate: bool
     meaning: str
     aliases: tuple[str, ...]
+    tested: bool = False
+    guarded: bool = False
 
     @property
     def example(self) -> str:
@@ -63,19 +65,23 @@ _ALL = (
            ("unhandled source failures",)),
     Metric("failure_rate", "fraction", "low", "transform", True,
            "quarantined records / collected records",
-           ("failure rate", "transformation failure rate", "transformation failures")),
+           ("failure rate", "transformation failure rate", "transformation failures"),
+           tested=True, guarded=True),
     Metric("default_rate", "fraction", "low", "transform", True,
            "records with a default value applied / transformed records",
            ("default rate", "default values applied")),
     Metric("completeness", "fraction", "high", "validate", True,
            "transformed records with all required fields / transformed records",
-           ("completeness",)),
+           ("completeness",),
+           tested=True, guarded=True),
     Metric("accuracy", "fraction", "high", "validate", True,
            "transformed records in range, corrected ones too / transformed records",
-           ("accuracy",)),
+           ("accuracy",),
+           tested=True, guarded=True),
     Metric("consistency", "fraction", "high", "validate", True,
            "transformed records whose references exist / transformed records",
-           ("consistency",)),
+           ("consistency",),
+           tested=True, guarded=True),
     Metric("anomaly_rate", "fraction", "low", "validate", True,
            "records flagged as statistical outliers / transformed records",
            ("anomaly rate", "anomalies")),
@@ -83,7 +89,8 @@ _ALL = (
            "duplicates removed / transformed records", ("duplicate rate",)),
     Metric("records_lost", "count", "low", "validate", True,
            "conservation: per source |collected - published - quarantined - duplicates|, summed",
-           ("records lost",)),
+           ("records lost",),
+           guarded=True),
     Metric("records_published", "count", "any", "publish", True,
            "records of the day that are published", ("records published", "published records")),
     Metric("duplicates_published", "count", "low", "publish", True,
@@ -111,25 +118,3 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 ALIASES: dict[str, Metric] = {
     alias.lower(): metric for metric in _ALL for alias in (*metric.aliases, metric.name.replace("_", " "))
 }
-
-
-def decimal_text(value: Fraction) -> str:
-    """Return a terminating fraction as plain decimal text without trailing zeros."""
-    with localcontext(prec=60):
-        text = f"{Decimal(value.numerator) / Decimal(value.denominator):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def format_check(metric: Metric, operator: str, threshold: Fraction) -> str:
-    """Return the canonical clause; compiling it gives the same metric, operator, threshold."""
-    if metric.unit == "fraction":
-        value = f"{decimal_text(threshold * 100)} %"
-    elif metric.unit == "s":
-        whole = threshold % 60 == 0
-        value = f"{decimal_text(threshold / 60)} min" if whole else f"{decimal_text(threshold)} s"
-    elif metric.unit == "MB":
-        whole = threshold % 1000 == 0
-        value = f"{decimal_text(threshold / 1000)} GB" if whole else f"{decimal_text(threshold)} MB"
-    else:
-        value = decimal_text(threshold)
-    return f"{metric.aliases[0]} {operator} {value}"

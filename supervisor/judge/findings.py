@@ -15,15 +15,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
+from supervisor.common.text import plural
 from supervisor.dbt.artifacts import NodeResult
-from supervisor.goal.metrics import METRICS
+from supervisor.goal.metrics import METRICS, Metric
 from supervisor.warehouse.retry import is_transient
 
 Kind = Literal["error", "unmet", "correctable", "notice"]
 REMEDIES = ("cleanse", "escalate", "report")
-
-# what a remedy must not make worse, whatever it gains elsewhere
-_GUARDED = ("failure_rate", "completeness", "accuracy", "consistency", "records_lost")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,6 @@ class Finding:
         remedy: From the test's `meta`: cleanse, escalate, report.
         tier: Tier of rules that the remedy applies.
         rebuild: Selector of what depends on the remedy.
-        metric: Metric of the goal that the test holds, if it is one.
         blocking: Nothing is published while it stands.
         transient: Whether a second try can help.
         hung: It was stopped when its budget was used up.
@@ -52,28 +49,33 @@ class Finding:
     evidence: str
     tier: int | None = None
     rebuild: str | None = None
-    metric: str | None = None
     blocking: bool = False
     transient: bool = False
     hung: bool = False
 
 
+_NOTHING: Mapping[str, str] = {}
 _SEVERITY: Mapping[Kind, int] = {"error": 0, "unmet": 1, "correctable": 2, "notice": 3}
 
 
-def judge(results: Iterable[NodeResult]) -> list[Finding]:
-    """Turn the newest result of each node into findings, most severe first."""
-    findings = [finding for result in results if (finding := _judge_one(result)) is not None]
+def judge(results: Iterable[NodeResult], measured: Mapping[str, str] = _NOTHING) -> list[Finding]:
+    """Turn the newest result of each node into findings, most severe first.
+
+    Args:
+        results: One result of each node.
+        measured: By metric of the goal, its figure beside its limit: the evidence of a test that holds this metric.
+    """
+    findings = [finding for result in results if (finding := _judge_one(result, measured)) is not None]
     return sorted(findings, key=lambda finding: (_SEVERITY[finding.kind], finding.tier or 0, finding.node))
 
 
 def broken_invocation(message: str, *, hung: bool, died: bool) -> Finding:
-    """The finding of an invocation that came to no end that can be believed.
+    """Return the finding of an invocation that left no result that can be believed.
 
     Args:
         message: What went wrong.
-        hung: It was stopped at its budget: there is no time for another.
-        died: Its process ended; another one may live.
+        hung: It was stopped at its budget: no time is left for another.
+        died: Its process ended; another one may succeed.
     """
     return Finding(
         kind="error",
@@ -87,9 +89,10 @@ def broken_invocation(message: str, *, hung: bool, died: bool) -> Finding:
     )
 
 
-def _judge_one(result: NodeResult) -> Finding | None:
+def _judge_one(result: NodeResult, measured: Mapping[str, str]) -> Finding | None:
     dimension = str(result.meta.get("dimension", "none"))
     remedy = str(result.meta.get("remedy", "escalate"))
+    tier, metric = result.meta.get("tier"), result.meta.get("metric")
     if result.status == "error" or (result.status == "fail" and not result.is_test):
         message = " ".join((result.message or "no message").split())
         transient = is_transient(message)
@@ -105,34 +108,24 @@ def _judge_one(result: NodeResult) -> Finding | None:
     if not result.is_test or result.status not in ("fail", "warn"):
         return None
     rows = result.failures or 0
-    evidence = f"test {result.name}: {result.status}, {rows:,} rows"
-    if remedy == "cleanse":
-        tier = result.meta.get("tier")
-        return Finding(
-            kind="correctable",
-            node=result.name,
-            dimension=dimension,
-            remedy=remedy,
-            rows=rows,
-            evidence=evidence,
-            tier=None if tier is None else int(tier),
-            rebuild=result.meta.get("rebuild"),
-            blocking=result.status == "fail",
-        )
+    failed = result.status == "fail"
+    found = f"test {result.name} {'failed' if failed else 'warned'}: {plural(rows, 'row')}"
     return Finding(
-        kind="unmet" if result.status == "fail" else "notice",
+        kind="correctable" if remedy == "cleanse" else "unmet" if failed else "notice",
         node=result.name,
         dimension=dimension,
         remedy=remedy,
         rows=rows,
-        evidence=evidence,
-        metric=result.meta.get("metric"),
-        blocking=result.status == "fail",
+        # a test of a whole metric returns one row, which says nothing
+        evidence=measured.get(str(metric), found),
+        tier=None if tier is None else int(tier),
+        rebuild=result.meta.get("rebuild"),
+        blocking=failed,
     )
 
 
 def remedy_problems(nodes: Mapping[str, Any]) -> list[str]:
-    """Tests whose `meta` asks for a remedy in a way that is not understood, one sentence each."""
+    """Return a sentence for each test whose `meta` asks for a remedy in a way that is not understood."""
     problems = []
     for node in nodes.values():
         meta = (node.get("config") or {}).get("meta") or {}
@@ -153,7 +146,7 @@ def remedy_problems(nodes: Mapping[str, Any]) -> list[str]:
 
 
 def newly_broken(before: Mapping[str, NodeResult], after: Mapping[str, NodeResult]) -> list[str]:
-    """Tests that were better before: they passed and fail now, or fail with more rows. A remedy must not do that."""
+    """Return the tests that a remedy made worse: they passed before, or fail with more rows now."""
     return sorted(
         result.name
         for unique_id, result in after.items()
@@ -165,12 +158,12 @@ def newly_broken(before: Mapping[str, NodeResult], after: Mapping[str, NodeResul
 
 
 def worsened(before: Mapping[str, int | Fraction | None], after: Mapping[str, int | Fraction | None]) -> list[str]:
-    """Metrics of the goal that moved the wrong way, also where their tests fail before and after: no remedy may."""
-    moved = []
-    for metric in _GUARDED:
-        old, new = before.get(metric), after.get(metric)
-        if old is None or new is None or old == new:
-            continue
-        if (new < old) == (METRICS[metric].better == "high"):
-            moved.append(metric)
-    return moved
+    """Return the guarded metrics that moved the wrong way, also those whose tests fail before and after."""
+
+    def is_worse(metric: Metric) -> bool:
+        old, new = before.get(metric.name), after.get(metric.name)
+        if old is None or new is None:
+            return False
+        return new < old if metric.better == "high" else new > old
+
+    return [metric.name for metric in METRICS.values() if metric.guarded and is_worse(metric)]

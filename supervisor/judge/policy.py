@@ -93,7 +93,7 @@ def decide(findings: Sequence[Finding], history: Sequence[Step], allowance: Allo
             hopeless,
             "the rules that could help have been tried and gained nothing more"
             if tried
-            else "no allowed remedy is left for what is unmet",
+            else "no correction is left to try",
         )
     if open_ones:
         refused = _refusal(history, allowance)
@@ -125,14 +125,12 @@ def _decision(action: Action, findings: Sequence[Finding], reason: str) -> Decis
 def _decide_errors(errors: Sequence[Finding], allowance: Allowance) -> Decision:
     hung = [finding for finding in errors if finding.hung]
     if hung:
-        return _decision("escalate", hung, "the time of the phase is used up")
+        return _decision("escalate", hung, "the budget of the phase is used up")
     deterministic = [finding for finding in errors if not finding.transient]
     if deterministic:
         return _decision("escalate", deterministic, "the failure is deterministic: another try would fail again")
     if allowance.retries <= 0 or allowance.seconds <= allowance.iteration_seconds:
-        return _decision(
-            "escalate", errors, f"no further try is left, or {allowance.seconds:.0f} s are too few for one"
-        )
+        return _decision("escalate", errors, f"no try is left, or {allowance.seconds:.0f} s are too few for one")
     return Decision(
         "retry",
         _evidence(errors),

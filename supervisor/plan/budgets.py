@@ -75,16 +75,6 @@ class PhaseBudgets:
         """Return the seconds of the whole run."""
         return math.fsum(self.planned)
 
-    @property
-    def left_s(self) -> float:
-        """Return the seconds until the deadline, 0 when it has passed."""
-        return max(0.0, self.deadline_s - math.fsum(self.spent))
-
-    @property
-    def is_exceeded(self) -> bool:
-        """Return whether the deadline has passed."""
-        return math.fsum(self.spent) > self.deadline_s
-
     def spend(self, phase: str, seconds: float) -> PhaseBudgets:
         """Return the budgets after `phase` used `seconds` more (0 or more)."""
         at = _index(phase)
@@ -126,12 +116,6 @@ class PhaseBudgets:
                 break
             granted += 1
         return granted
-
-    def iterations(self, phase: str, iteration_s: float, at_most: int = 3) -> int:
-        """Return how many iterations of `iteration_s` seconds each fit, `at_most` at most."""
-        if iteration_s <= 0:
-            return at_most
-        return min(at_most, math.floor(self.remaining(phase) / iteration_s))
 
     def dropped(self, phase: str, required_s: float, optional_s: Mapping[str, float]) -> tuple[str, ...]:
         """Return the optional work that must be left out so that the rest still fits.

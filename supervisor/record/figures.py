@@ -90,7 +90,7 @@ def total_of(figures: Mapping[str, DayFigures]) -> DayFigures:
 def measurements(
     figures: Mapping[str, DayFigures], outcomes: Mapping[str, LoadOutcome], configured: Sequence[str]
 ) -> dict[str, int | Fraction | None]:
-    """What the goal's criteria are held against, by metric; see goal_metrics for what each one means."""
+    """What the goal's criteria are held against, by metric; see goal/metrics.py for what each one means."""
     total = total_of(figures)
     failed = [name for name in configured if name not in outcomes or not outcomes[name].loaded]
     unexplained = [name for name in failed if name not in outcomes or not outcomes[name].reason]
@@ -132,6 +132,7 @@ def figures_of_summary(
             "title": outcome.detail.get("title", name),
             "location": outcome.location,
             "fallback": bool(outcome.detail.get("fallback")),
+            "strategy": outcome.detail.get("strategy"),
         }
     return {
         "sources": sources,

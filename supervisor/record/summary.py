@@ -40,6 +40,15 @@ class Phase(Part):
         return self.status.startswith("COMPLETED")
 
 
+class Strategy(Part):
+    """How a source was handed over to the warehouse: as planned, and measured; sizes are bytes."""
+
+    name: str
+    batch_bytes: int | None = None
+    batches: int | None = None
+    largest_batch_bytes: int | None = None
+
+
 class Source(Part):
     """What came of a source: counts of records, and the run that collected them."""
 
@@ -55,6 +64,7 @@ class Source(Part):
     title: str = ""
     location: str = ""
     fallback: bool = False
+    strategy: Strategy | None = None
 
     @property
     def is_loaded(self) -> bool:

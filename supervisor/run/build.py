@@ -103,7 +103,7 @@ class BuildLoop:
         self._iteration_s = ITERATION_TESTS * (time.monotonic() - started)
         self._count_duplicates()
         while True:
-            decision = decide(judge(self.results.values()), self.history, self._allowance("validate"))
+            decision = decide(judge(self.results.values(), self._unmet()), self.history, self._allowance("validate"))
             if decision.action != "cleanse":
                 break
             self._cleanse(decision)
@@ -246,26 +246,28 @@ class BuildLoop:
         return "" if measured is None else f"accuracy is now {share(measured)}"
 
     def _with_figures(self, decision: Decision) -> str:
-        """The evidence, with the figure and the threshold of every criterion that is not met, and where it was read."""
-        unmet = "; ".join(advice.unmet(one) for one in self._state.unmet(gates=True))
-        return f"{decision.observed}{f'; {unmet}' if unmet else ''} [dbt/{self._dbt.count}-{self._artifacts}]"
+        """The evidence, with the figure and the limit of every criterion that is not met, and where it was read."""
+        observed = [decision.observed, *(text for text in self._unmet().values() if text not in decision.observed)]
+        return f"{'; '.join(observed)} [dbt/{self._dbt.count}-{self._artifacts}]"
+
+    def _unmet(self) -> dict[str, str]:
+        """The figure beside the limit of every criterion that is not met, by metric."""
+        return {str(one.criterion.metric): advice.unmet(one) for one in self._state.unmet(gates=True)}
 
     def _check_gates(self) -> None:
         """Hold the figures against the goal itself: criteria without a dbt test count as well."""
-        unmet = self._state.unmet(gates=True)
+        unmet = self._unmet()
         if unmet:
             raise EscalationError(
                 "validate",
-                "; ".join(advice.unmet(one) for one in unmet),
-                "a criterion of the goal is not met, and no remedy is known for it",
+                "; ".join(unmet.values()),
+                "no correction is known for it",
                 self._recommendation(),
-                [str(one.criterion.metric) for one in unmet],
+                list(unmet),
             )
 
     def _recommendation(self) -> str:
-        return advice.recommendation(
-            [str(one.criterion.metric) for one in self._state.unmet(gates=True)], self._state.request
-        )
+        return advice.recommendation(list(self._unmet()), self._state.request)
 
     def _allowance(self, phase: str, retries: int = 0) -> Allowance:
         return Allowance(

@@ -9,6 +9,7 @@ from typing import Any
 
 from supervisor.common.errors import UsageError
 from supervisor.common.processes import Child, ChildTimeoutError
+from supervisor.plan.plan import Plan
 from supervisor.record.events import AttemptFailed, Emit, FellBack, SourceFinished, SourceProgress, SourceStarted
 from supervisor.record.ledger import LoadOutcome
 
@@ -19,6 +20,7 @@ class Collector:
     Args:
         budget_s: Seconds for the whole phase; a source that is not done by then has failed.
         references_only: Read the sources' reference tables and no records of the day.
+        plan: Says how much of each source is handed over at once; without one the loaders' own default holds.
     """
 
     def __init__(
@@ -31,10 +33,12 @@ class Collector:
         sources: Sequence[str],
         budget_s: float,
         references_only: bool = False,
+        plan: Plan | None = None,
     ) -> None:
         self._run_id = run_id
         self._sources = tuple(sources)
         self._budget_s = budget_s
+        self._planned = {source.name: source for source in plan.sources if source.name in sources} if plan else {}
         self._titles: dict[str, str] = {}
         self._locations: dict[str, str] = {}
         self._failures: dict[str, list[Mapping[str, Any]]] = {}
@@ -46,6 +50,11 @@ class Collector:
                 *("--date", day.isoformat(), "--run-id", run_id, "--target", target, "--workdir", str(run_dir)),
                 *("--deadline-s", f"{max(0.1, budget_s):.1f}"),
                 *(part for name in sources for part in ("--source", name)),
+                *(
+                    part
+                    for name, source in self._planned.items()
+                    for part in ("--batch-bytes", f"{name}={source.batch_bytes}")
+                ),
                 *(["--references-only"] if references_only else []),
             ],
             run_dir / "loaders.err",
@@ -126,10 +135,17 @@ class Collector:
             tries=message["tries"],
             reason=message.get("reason"),
             duration_s=message["duration_s"],
-            detail={**message.get("detail", {}), "title": self._title(name), "fallback": name in self._fallbacks},
+            detail={**self._detail(name, message), "title": self._title(name), "fallback": name in self._fallbacks},
             no_data=bool(message.get("no_data")),
             at_warehouse=bool(message.get("at_warehouse")),
         )
+
+    def _detail(self, name: str, message: Mapping[str, Any]) -> dict[str, Any]:
+        detail = dict(message.get("detail", {}))
+        if name in self._planned and "strategy" in detail:
+            # what was planned beside what the loaders measured
+            detail["strategy"] = {"name": self._planned[name].strategy, **detail["strategy"]}
+        return detail
 
     def _unfinished(self, name: str, reason: str) -> LoadOutcome:
         return LoadOutcome(

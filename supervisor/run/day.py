@@ -14,6 +14,7 @@ from supervisor.dbt.artifacts import ArtifactError, published_tables, type_conve
 from supervisor.dbt.client import Dbt
 from supervisor.goal.compile import Goal
 from supervisor.plan.budgets import DEFAULT_DEADLINE_S, HISTORY_DAYS
+from supervisor.plan.plan import Plan, make_plan
 from supervisor.record.events import (
     Measured,
     Published,
@@ -31,7 +32,7 @@ from supervisor.record.ledger import DayState, is_recorded
 from supervisor.run.build import BuildLoop
 from supervisor.run.clock import PhaseClock
 from supervisor.run.ending import RunEnd
-from supervisor.run.limits import engine_environment, limited_engine
+from supervisor.run.limits import available_cores, engine_environment, limited_engine
 from supervisor.run.meter import ResourceMeter
 from supervisor.run.outcome import EscalationError
 from supervisor.run.outlets import Outlets
@@ -101,7 +102,8 @@ class DayRun:
         Raises:
             UsageError, ConfigurationError: Something must be corrected before anything can run.
         """
-        with limited_engine(engine_environment(self.state.goal, self._volumes(), self.request.sources)):
+        self.plan = self._make_plan()
+        with limited_engine(engine_environment(self.plan)):
             try:
                 status = self._run_phases(before)
             except (UsageError, ConfigurationError):
@@ -125,6 +127,11 @@ class DayRun:
         self._meter.stop()
         self.emit(RunFinished(summary))
         return summary
+
+    def _make_plan(self) -> Plan:
+        # kinds are only shown: what sources and engine get does not depend on them
+        kinds = dict.fromkeys(self.request.sources, "unknown")
+        return make_plan(self.state.goal, kinds, self._volumes(), cores=available_cores())
 
     def _volumes(self) -> dict[str, list[int]]:
         """Records of the last days by source, as far as the warehouse knows them: only an estimate hangs on it."""

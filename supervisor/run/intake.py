@@ -103,6 +103,7 @@ def collect(day: DayRun, sources: Sequence[str], *, references_only: bool = Fals
         sources=sources,
         budget_s=day.clock.remaining("collect"),
         references_only=references_only,
+        plan=day.plan,
     )
     try:
         # of reference tables the loaders speak as of records of the day

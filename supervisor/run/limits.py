@@ -1,4 +1,4 @@
-"""The goal's memory, cores and deadline, as settings that the warehouse's engine reads.
+"""The plan's memory, threads and deadline, as settings that every connection to the warehouse's engine reads.
 
 They are GOALKEEPER_MEMORY, GOALKEEPER_THREADS and GOALKEEPER_DEADLINE_S.
 """
@@ -6,35 +6,39 @@ They are GOALKEEPER_MEMORY, GOALKEEPER_THREADS and GOALKEEPER_DEADLINE_S.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from supervisor.goal.criteria import Goal
-from supervisor.plan.make import make_plan
+from supervisor.plan.plan import Plan
 
 MEMORY, THREADS, DEADLINE = "GOALKEEPER_MEMORY", "GOALKEEPER_THREADS", "GOALKEEPER_DEADLINE_S"
 
 
-def engine_environment(goal: Goal, volumes: Mapping[str, Sequence[int]], sources: Sequence[str]) -> dict[str, str]:
-    """Return the engine's settings as environment variables; empty where the goal sets no limit.
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
-    Args:
-        goal: Whose limits they are.
-        volumes: Records of the last loaded days by source, as far as they are known.
-        sources: Names of all configured sources.
-    """
-    # the plan asks for kinds to say them; the engine's part does not depend on them
-    engine = make_plan(goal, dict.fromkeys(sources, "unknown"), volumes).engine
+
+def engine_environment(plan: Plan) -> dict[str, str]:
+    """Return the engine's settings as environment variables; those that the goal does not limit are absent."""
     environment = {}
-    if engine.memory_limit_bytes is not None:
-        environment[MEMORY] = f"{engine.memory_limit_bytes // 10**6}MB"
-    if engine.threads is not None:
-        # more threads than there are cores cost memory and gain nothing
-        environment[THREADS] = str(min(engine.threads, len(os.sched_getaffinity(0))))
-    if goal.limits.deadline_s is not None:
+    if plan.engine.memory_limit_bytes is not None:
+        environment[MEMORY] = f"{plan.engine.memory_limit_bytes // 10**6}MB"
+    if plan.engine.threads is not None:
+        environment[THREADS] = str(plan.engine.threads)
+    if plan.engine.timeout_s is not None:
         # a server goes on with a statement when nobody waits for it any more
-        environment[DEADLINE] = f"{goal.limits.deadline_s:g}"
+        environment[DEADLINE] = str(plan.engine.timeout_s)
     return environment
+
+
+def overruled(environment: Mapping[str, str]) -> list[str]:
+    """Which of these settings the user has set otherwise, one sentence each: the user's stay."""
+    return [
+        f"{name}={os.environ[name]} is set and goes before the plan's {value}"
+        for name, value in environment.items()
+        if os.environ.get(name, value) != value
+    ]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from supervisor.common.text import share
+from supervisor.common.text import share, share_of
 from supervisor.goal.criteria import CriterionResult
 from supervisor.record import events
 from supervisor.record.figures import DayFigures, total_of
@@ -120,13 +120,13 @@ class Transcript:
             "collect": lambda: self._collected,
             "transform": lambda: [
                 f"Total transformed: {total.transformed:,} / {total.collected:,} "
-                f"({percent(total.transformed, total.collected)})",
+                f"({share_of(total.transformed, total.collected)})",
                 f"Failed transformations: {total.quarantined:,} (quarantined)",
             ],
             "validate": lambda: [
                 f"Final record count: {total.published:,} (after deduplication)",
-                f"Completeness: {percent(total.transformed - total.missing_required, total.transformed)}",
-                f"Accuracy: {percent(total.transformed - total.flagged, total.transformed)}",
+                f"Completeness: {share_of(total.transformed - total.missing_required, total.transformed)}",
+                f"Accuracy: {share_of(total.transformed - total.flagged, total.transformed)}",
                 f"Consistency: {_consistency(total) or 'not checked'}",
             ],
             "publish": lambda: [f"Published: {total.published:,} records"],
@@ -161,9 +161,9 @@ class Transcript:
             step(("parse", name), f"{self._title(name)}: {one.collected:,} records parsed", "ok")
         step(("parse",), "Parsing formats", "ok")
         step(("schema", "types"), f"Type conversion: {sum(conversions.values())} fields converted", "ok")
-        defaulted = bad_percent(total.defaulted, total.transformed)
+        defaulted = share_of(total.defaulted, total.transformed, bad=True)
         step(("schema", "defaults"), f"Default values: applied to {total.defaulted:,} records ({defaulted})", "ok")
-        rate = percent(total.transformed, total.collected)
+        rate = share_of(total.transformed, total.collected)
         text = f"Success rate: {rate} ({total.quarantined:,} failures quarantined)"
         step(("schema", "rate"), text, "warning" if total.quarantined else "ok")
         step(("schema",), "Schema transformation", "ok")
@@ -182,15 +182,15 @@ class Transcript:
             step((metric,), f"{metric.capitalize()} check", status)
 
         step(("tests",), "dbt tests", "ok")
-        missing = bad_percent(total.missing_required, total.transformed)
+        missing = share_of(total.missing_required, total.transformed, bad=True)
         step(("completeness", "fields"), "Required fields: user_id, event_type, timestamp, amount", "info")
         step(("completeness", "missing"), f"Missing fields: {total.missing_required:,} records ({missing})", "info")
-        verdict("completeness", percent(total.transformed - total.missing_required, total.transformed))
+        verdict("completeness", share_of(total.transformed - total.missing_required, total.transformed))
         step(("accuracy", "range"), f"Range validation: {total.out_of_range:,} records out of range", "info")
         if total.out_of_range:
             text = f"Automated correction: {total.corrected:,} corrected, {total.flagged:,} flagged"
             step(("accuracy", "range", "corrected"), text, "ok")
-        verdict("accuracy", percent(total.transformed - total.flagged, total.transformed))
+        verdict("accuracy", share_of(total.transformed - total.flagged, total.transformed))
         score = _consistency(total)
         if score is None:
             text = "Consistency check: no users are known, references could not be checked"
@@ -217,18 +217,4 @@ def _collect_lines(outcomes: Mapping[str, LoadOutcome]) -> list[str]:
 
 
 def _consistency(total: DayFigures) -> str | None:
-    return None if total.orphans is None else percent(total.transformed - total.orphans, total.transformed)
-
-
-def percent(part: int, whole: int) -> str:
-    """A good share for people, rounded down, so that what is not met never looks met."""
-    return _percent(part * 10_000 // whole) if whole else "-"
-
-
-def bad_percent(part: int, whole: int) -> str:
-    """A bad share for people, rounded up, for the same reason."""
-    return _percent(-(-part * 10_000 // whole)) if whole else "-"
-
-
-def _percent(hundredths: int) -> str:
-    return f"{hundredths // 100}.{hundredths % 100:02d}%"
+    return None if total.orphans is None else share_of(total.transformed - total.orphans, total.transformed)

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from end_to_end.helpers import GOLDEN_DAY, Run, events_csv, load_day, rows
+from recorded import INVOCATIONS, cut_down, keys_of, recorded
 
 BY_SOURCE = {
     # DESIGN, section 7: collected, quarantined, transformed, defaults, missing, out of range, corrected, duplicates,
@@ -193,3 +194,13 @@ def test_the_warehouse_is_one_file_that_others_can_read(golden: Run) -> None:
     assert types["occurred_at"] == "TIMESTAMP WITH TIME ZONE"
     assert types["amount"] == "DECIMAL(18,2)"
     assert GOLDEN_DAY in golden.output
+
+
+@pytest.mark.parametrize("invocation", INVOCATIONS)
+def test_dbt_writes_its_artifacts_as_those_that_the_tests_of_the_judge_have(golden: Run, invocation: str) -> None:
+    folder = golden.folder / "runs" / golden.summary["run_id"] / "dbt" / invocation
+    written = cut_down(folder)
+    assert keys_of(written) == keys_of(recorded(invocation))
+    assert {name: one["metadata"]["dbt_schema_version"] for name, one in written.items()} == {
+        name: one["metadata"]["dbt_schema_version"] for name, one in recorded(invocation).items()
+    }

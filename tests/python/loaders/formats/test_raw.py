@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
-from loaders.formats.raw import column_names, in_batches, shared_column_names
+from loaders.formats.raw import column_names, shared_column_names
 
 
 def test_column_names_are_the_warehouses_and_never_collide():
@@ -37,10 +35,3 @@ def test_spellings_that_never_meet_are_one_column():
         ["event_id", "x"],
         ["event_id"],
     ]
-
-
-def test_small_tables_are_put_together_by_their_bytes():
-    small = pa.table({"a": ["x" * 1000] * 1000})
-    together = list(in_batches(("t", small) for _ in range(40)))
-    assert [table.num_rows for _, table in together] == [17_000, 17_000, 6_000]
-    assert [name for name, _ in in_batches([("a", small), ("b", small), ("a", small)])] == ["a", "b"]

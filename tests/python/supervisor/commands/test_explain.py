@@ -21,7 +21,7 @@ def test_the_story_has_what_was_seen_decided_and_changed_in_order(golden: Run) -
         "SUCCESS: the day was published (exit code 0)",
         "Timeout",
         "retry in 2 s",
-        "test nothing_left_to_correct_in_tier_1: warn, 1,200 rows",
+        "test nothing_left_to_correct_in_tier_1 warned: 1,200 rows",
         "cleanse: rules of tier 1 can correct 1,200 records",
         "analytics.events: 2025-11-16 replaced, 333,100 rows",
         "Evidence",

@@ -20,7 +20,11 @@ def test_the_estimate_is_what_the_last_days_brought(golden: Run) -> None:
         "s3": 250_000,
     }
     assert data["records"] == 340_000
-    assert data["strategy"] == "chunks"
+    assert {source["name"]: source["strategy"] for source in data["sources"]} == {
+        "api": "in_memory",
+        "postgres": "in_memory",
+        "s3": "chunks",
+    }
     assert sum(phase["budget_s"] for phase in data["phases"]) == data["deadline_s"] == 1_800
     assert data["drift"] == []
     assert hashlib.sha256(warehouse.read_bytes()).hexdigest() == before
@@ -29,6 +33,20 @@ def test_the_estimate_is_what_the_last_days_brought(golden: Run) -> None:
 def test_only_earlier_days_count(golden: Run) -> None:
     data = ask(golden.folder, "plan", "--date", "2025-11-16", "--json").data
     assert {source["basis"] for source in data["sources"]} == {"middle of the goal's scale, 100,000 to 1,000,000"}
+
+
+def test_the_run_used_what_its_plan_says(golden: Run) -> None:
+    planned = ask(golden.folder, "plan", "--date", "2025-11-16", "--json").data["sources"]
+    assert len(planned) == 3
+    for source in planned:
+        used = golden.summary["sources"][source["name"]]["strategy"]
+        assert (used["name"], used["batch_bytes"]) == (source["strategy"], source["batch_bytes"])
+        assert 0 < used["largest_batch_bytes"] <= source["batch_bytes"]
+
+
+def test_an_engine_setting_of_the_users_own_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOALKEEPER_MEMORY", "1GB")
+    assert "GOALKEEPER_MEMORY=1GB is set and goes before the plan's 6000MB" in ask(tmp_path, "plan").output
 
 
 def test_the_plan_can_be_read(golden: Run) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,12 +19,11 @@ from supervisor.goal.compile import (
     GoalError,
     drift,
     evaluate,
-    format_criterion,
     is_met,
     load_goal,
     parse_goal,
 )
-from supervisor.goal.metrics import format_check
+from supervisor.goal.metrics import Metric
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -93,6 +92,35 @@ GOLDEN: dict[str, Fraction | float | int | None] = {
     "peak_memory_mb": 812,
     "cores_used": 1.7,
 }
+
+
+def decimal_text(value: Fraction) -> str:
+    """Return a terminating fraction as plain decimal text without trailing zeros."""
+    with localcontext(prec=60):
+        text = f"{Decimal(value.numerator) / Decimal(value.denominator):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def format_check(metric: Metric, operator: str, threshold: Fraction) -> str:
+    """Return the canonical clause; compiling it gives the same metric, operator, threshold."""
+    if metric.unit == "fraction":
+        value = f"{decimal_text(threshold * 100)} %"
+    elif metric.unit == "s":
+        whole = threshold % 60 == 0
+        value = f"{decimal_text(threshold / 60)} min" if whole else f"{decimal_text(threshold)} s"
+    elif metric.unit == "MB":
+        whole = threshold % 1000 == 0
+        value = f"{decimal_text(threshold / 1000)} GB" if whole else f"{decimal_text(threshold)} MB"
+    else:
+        value = decimal_text(threshold)
+    return f"{metric.aliases[0]} {operator} {value}"
+
+
+def format_criterion(criterion: Criterion) -> str:
+    """Return the canonical line; parsing it gives the same metric, operator and threshold."""
+    if criterion.metric is None or criterion.operator is None or criterion.threshold is None:
+        return criterion.text
+    return format_check(METRICS[criterion.metric], criterion.operator, criterion.threshold)
 
 
 def goal_with(*lines: str, section: str = "Success Criteria") -> Goal:

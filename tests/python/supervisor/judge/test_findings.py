@@ -1,4 +1,4 @@
-"""From dbt's results to findings; the artifacts are those of a day that dbt really ran."""
+"""From dbt's results to findings; the artifacts are those that dbt wrote of the golden day (see recorded.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from end_to_end.helpers import Run
+from recorded import ARTIFACTS
 
 from supervisor.dbt.artifacts import ArtifactError, NodeResult, published_tables, read_invocation, type_conversions
 from supervisor.judge.findings import broken_invocation, judge, newly_broken, remedy_problems, worsened
@@ -47,6 +47,20 @@ def test_a_failed_test_is_unmet_and_a_warning_is_a_notice() -> None:
         [result("fail"), result("warn", name="other"), result("pass", name="fine"), result("skipped", name="late")]
     )
     assert [(finding.kind, finding.node) for finding in found] == [("unmet", "some_test"), ("notice", "other")]
+
+
+def test_a_test_of_a_metric_is_told_by_its_figure_and_any_other_by_its_rows() -> None:
+    figures = {"failure_rate": "failure rate is 1.59%, limit < 1%"}
+    tests = [
+        result("fail", name="a", failures=1, meta={"metric": "failure_rate"}),
+        result("fail", name="b", failures=1),
+        result("warn", name="c", failures=1_200),
+    ]
+    assert [finding.evidence for finding in judge(tests, figures)] == [
+        "failure rate is 1.59%, limit < 1%",
+        "test b failed: 1 row",
+        "test c warned: 1,200 rows",
+    ]
 
 
 def test_a_remedy_in_the_tests_meta_makes_it_correctable() -> None:
@@ -130,13 +144,8 @@ def test_worse_is_also_a_metric_that_moved_the_wrong_way_below_its_threshold() -
     assert worsened(before, before) == []
 
 
-@pytest.fixture(scope="module")
-def artifacts(golden: Run) -> Path:
-    return golden.folder / "runs" / golden.summary["run_id"] / "dbt"
-
-
-def test_real_artifacts_tell_every_node_and_its_meta(artifacts: Path) -> None:
-    invocation = read_invocation(artifacts / "2-test")
+def test_real_artifacts_tell_every_node_and_its_meta() -> None:
+    invocation = read_invocation(ARTIFACTS / "2-test")
     assert invocation is not None
     tests = {test.name: test for test in invocation.tests}
     assert tests["accuracy_meets_threshold"].status == "pass"
@@ -146,8 +155,8 @@ def test_real_artifacts_tell_every_node_and_its_meta(artifacts: Path) -> None:
     assert [finding.kind for finding in judge(invocation.results)] == ["correctable"]
 
 
-def test_published_tables_and_conversions_come_from_the_manifest(artifacts: Path) -> None:
-    invocation = read_invocation(artifacts / "1-transform")
+def test_published_tables_and_conversions_come_from_the_manifest() -> None:
+    invocation = read_invocation(ARTIFACTS / "1-transform")
     assert invocation is not None
     assert set(published_tables(invocation.nodes)) == {
         "analytics.events",
@@ -163,9 +172,9 @@ def test_published_tables_and_conversions_come_from_the_manifest(artifacts: Path
     }
 
 
-def test_another_schema_version_is_refused(artifacts: Path, tmp_path: Path) -> None:
+def test_another_schema_version_is_refused(tmp_path: Path) -> None:
     for name in ("run_results.json", "manifest.json"):
-        shutil.copy(artifacts / "2-test" / name, tmp_path / name)
+        shutil.copy(ARTIFACTS / "2-test" / name, tmp_path / name)
     content = json.loads((tmp_path / "run_results.json").read_text())
     content["metadata"]["dbt_schema_version"] = "https://schemas.getdbt.com/dbt/run-results/v99.json"
     (tmp_path / "run_results.json").write_text(json.dumps(content))

@@ -111,7 +111,7 @@ def test_an_escalation_names_its_subjects_and_why_nothing_else_is_tried() -> Non
     tried = decide([unmet(), correctable(1)], [Step(1, 100, 100)], PLENTY)
     assert tried.subjects == ("accuracy_meets_threshold",)
     assert "gained nothing more" in tried.reason
-    assert "no allowed remedy" in decide([unmet()], [], PLENTY).reason
+    assert "no correction is left to try" in decide([unmet()], [], PLENTY).reason
     assert "used up" in decide([replace(error(transient=False), hung=True)], [], PLENTY).reason
 
 

@@ -10,9 +10,10 @@ import pytest
 from run_helpers import PROJECT, make_state, nobody
 
 from supervisor.goal.compile import load_goal
+from supervisor.plan.plan import make_plan
 from supervisor.run.clock import PhaseClock
 from supervisor.run.ending import RunEnd
-from supervisor.run.limits import MEMORY, THREADS, engine_environment, limited_engine
+from supervisor.run.limits import DEADLINE, MEMORY, THREADS, engine_environment, limited_engine, overruled
 from supervisor.run.outlets import Outlets
 from supervisor.run.state import RunState
 from supervisor.show.report.write import ReportWriter
@@ -141,15 +142,15 @@ def test_a_deadline_that_passes_after_the_publish_is_told_and_the_ledger_correct
 # ---------------------------------------------------------------- memory and cores
 
 
-def test_the_goals_memory_and_cores_go_to_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)))
+def test_the_goals_memory_and_cores_go_to_the_engine() -> None:
     goal = load_goal(PROJECT / "goal.md")
-    small = engine_environment(goal, {"s3": [5_000]}, ["s3"])
-    large = engine_environment(goal, {"s3": [5_000_000]}, ["s3"])
-    assert (small[MEMORY], small[THREADS]) == ("4800MB", "4")
-    assert (large[MEMORY], large[THREADS]) == ("6000MB", "4")
-    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
-    assert engine_environment(goal, {}, ["s3"])[THREADS] == "2"
+    small, large = (
+        engine_environment(make_plan(goal, {"s3": "s3"}, {"s3": [records]}, cores=cores))
+        for records, cores in ((5_000, 8), (5_000_000, 2))
+    )
+    assert small == {MEMORY: "4800MB", THREADS: "4", DEADLINE: "1800"}
+    # more threads than there are cores cost memory and gain nothing
+    assert large == {MEMORY: "6000MB", THREADS: "2", DEADLINE: "1800"}
 
 
 def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,4 +161,7 @@ def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     with limited_engine({MEMORY: "6000MB", THREADS: "4"}):
         inside: dict[str, Any] = {name: os.environ[name] for name in (MEMORY, THREADS)}
     assert inside == {MEMORY: "1GB", THREADS: "4"}
+    assert overruled({MEMORY: "6000MB", THREADS: "4"}) == [
+        "GOALKEEPER_MEMORY=1GB is set and goes before the plan's 6000MB"
+    ]
     assert THREADS not in os.environ
