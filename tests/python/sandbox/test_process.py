@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,23 +95,46 @@ def test_a_signal_removes_everything(folder: Path, number: signal.Signals) -> No
     assert_nothing_is_left(folder, env, within_s=0)
 
 
-@pytest.mark.parametrize("delay_s", [0.4, 0.9])
-def test_a_signal_while_it_starts_removes_everything(folder: Path, delay_s: float) -> None:
+def work_has_begun(folder: Path) -> bool:
+    """Its workspace is there."""
+    return any(folder.iterdir())
+
+
+def server_has_begun(folder: Path) -> bool:
+    """One of PostgreSQL's programs works in it."""
+    return bool(_processes_in(folder))
+
+
+def await_start(process: subprocess.Popen[bytes], folder: Path, moment: Callable[[Path], bool]) -> None:
+    while not moment(folder):
+        assert process.poll() is None
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("moment", [work_has_begun, server_has_begun])
+def test_a_signal_while_it_starts_removes_everything(folder: Path, moment: Callable[[Path], bool]) -> None:
     process = start()
-    time.sleep(delay_s)
+    await_start(process, folder, moment)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert_nothing_is_left(folder, within_s=0)
+
+
+def test_a_signal_before_anything_has_begun_leaves_nothing(folder: Path) -> None:
+    process = start()
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) in (0, -signal.SIGTERM)
     assert_nothing_is_left(folder, within_s=0)
 
 
-@pytest.mark.parametrize("delay_s", [0.6, None])
-def test_nothing_survives_a_kill(folder: Path, delay_s: float | None) -> None:
+@pytest.mark.parametrize("moment", [server_has_begun, None])
+def test_nothing_survives_a_kill(folder: Path, moment: Callable[[Path], bool] | None) -> None:
     """Killed while it starts, or (None) once it serves."""
     process = start()
-    if delay_s is None:
+    if moment is None:
         read_env(process)
     else:
-        time.sleep(delay_s)
+        await_start(process, folder, moment)
     process.kill()
     process.wait()
     assert_nothing_is_left(folder)
