@@ -22,7 +22,8 @@ SEED = 20251116
 # when the run's log says this, it is about to publish; and this, it has published and writes its report next
 INSIDE_PUBLISH, AFTER_PUBLISH = "Warehouse load...", "committed in one transaction"
 # seconds after the run's first word: within collecting, transforming and validating
-MOMENTS = sorted(round(random.Random(SEED).uniform(0.2, 9.0), 2) for _ in range(12))
+DRAWS = random.Random(SEED)
+MOMENTS = sorted(round(DRAWS.uniform(0.2, 9.0), 2) for _ in range(12))
 KILLS: dict[str, float | str] = {
     **{f"after {moment} s": moment for moment in MOMENTS},
     "while transforming": "Phase 2",
