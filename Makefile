@@ -1,25 +1,40 @@
-# make demo: the golden day on this machine. make test: everything that must hold.
+# make demo: the golden day on this machine. make test: everything that must hold. make soak: the same, larger and oftener.
 PYTHON ?= python3.11
 TARGET ?= duckdb
 DATE ?= 2025-11-16
 VENV := .venv
 BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
+# a day is five processes: compiling the same modules in each costs more than the day's work
+export PYTHONDONTWRITEBYTECODE :=
+# the checks side by side
+MAKEFLAGS += --jobs=2
 
-.PHONY: demo test check bench docs lock format clean
+.PHONY: demo test soak check style types sql bench docs lock format clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python orchestrate.py --date $(DATE) --target $(TARGET)
 
-test: check
-	# two workers and their processes crowd two cores: what fails there is tried once more, alone, and must pass
-	$(BIN)/python -m pytest -n 2 --dist loadfile || $(BIN)/python -m pytest --last-failed --last-failed-no-failures none
+# the longest files come first and each stays with one worker, which has their days and servers
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-check: $(VENV)/.ready
+test: check
+	$(PYTEST)
+
+soak: $(VENV)/.ready
+	$(PYTEST) -m soak
+
+check: style types sql
+
+style: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(VENV)/.ready
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --processes 2 models tests/generic tests/singular
+
+sql: $(VENV)/.ready
+	$(BIN)/sqlfluff lint --processes 1 models tests/generic tests/singular
 
 bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks --target $(TARGET)

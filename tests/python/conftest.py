@@ -1,23 +1,48 @@
-"""The golden day, run once for all tests that look at it."""
+"""Days that many tests look at: each is run once for all workers, and each worker looks at a copy of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from end_to_end.helpers import Run, load_day
+from end_to_end.helpers import ENGINE, GOLDEN_DAY, SCALE, YESTERDAY, Run, load_day
+from shared_days import shared_run
+
+from sandbox.process import running_sandbox
 
 
 @pytest.fixture(scope="session")
 def golden(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The golden day as `make demo` runs it: the API's first request times out."""
-    return load_day(tmp_path_factory.mktemp("golden"), faults="api=timeout:1")
+    return shared_run(tmp_path_factory, "golden", lambda folder: load_day(folder, faults="api=timeout:1"))
 
 
 @pytest.fixture(scope="session")
 def partial(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The golden day with the API down."""
-    return load_day(tmp_path_factory.mktemp("partial"), faults="api=down")
+    return shared_run(tmp_path_factory, "partial", lambda folder: load_day(folder, faults="api=down"))
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory, small_servers: dict[str, str]) -> Run:
+    """A hundredth of the golden day, published after the day before it; for reading and copying only."""
+
+    def run(folder: Path) -> Run:
+        before = load_day(folder, "--archive", "", day=YESTERDAY, scale=SCALE)
+        assert before.exit_code == 0, before.errors
+        today = load_day(folder, servers=small_servers)
+        assert today.exit_code == 0, today.errors
+        return today
+
+    return shared_run(tmp_path_factory, "small", run)
+
+
+@pytest.fixture(scope="session")
+def small_servers() -> Iterator[dict[str, str]]:
+    """The environment of a run on a hundredth of the golden day, in which nothing goes wrong."""
+    with running_sandbox(GOLDEN_DAY, SCALE) as environment:
+        yield environment | ENGINE
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,11 @@ from typing import Any
 import duckdb
 
 PROJECT = Path(__file__).resolve().parents[3]
-GOLDEN_DAY = "2025-11-16"
+GOLDEN_DAY, YESTERDAY = "2025-11-16", "2025-11-15"
+# a hundredth: for whatever does not depend on the golden day's own figures
+SCALE = 0.01
+# the same limits of the engine in each run: where they differ from the last run's, dbt reads the whole project anew
+ENGINE = {"GOALKEEPER_MEMORY": "2GB", "GOALKEEPER_THREADS": "2"}
 RUN_COLUMNS = ("run_id", "ingested_at")
 
 
@@ -34,7 +39,7 @@ class Run:
         return content
 
 
-def orchestrate(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 180) -> Run:
+def orchestrate(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 300) -> Run:
     """Run `python orchestrate.py` in a folder, as from a terminal that is none."""
     clean = {
         k: v for k, v in os.environ.items() if not k.startswith(("SANDBOX_", "SOURCES__", "DUCKDB_", "GOALKEEPER_"))
@@ -51,11 +56,22 @@ def orchestrate(folder: Path, *arguments: str, env: Mapping[str, str] | None = N
     return Run(done.returncode, done.stdout, done.stderr, folder)
 
 
-def load_day(folder: Path, *arguments: str, day: str = GOLDEN_DAY, faults: str = "none", scale: str = "1") -> Run:
-    """Run the main job on the sandbox, with its summary as JSON."""
-    return orchestrate(
-        folder, "--date", day, "--json", *arguments, env={"SANDBOX_FAULTS": faults, "SANDBOX_SCALE": scale}
-    )
+def load_day(
+    folder: Path,
+    *arguments: str,
+    day: str = GOLDEN_DAY,
+    faults: str = "none",
+    scale: float = 1,
+    servers: Mapping[str, str] | None = None,
+) -> Run:
+    """Run the main job, with its summary as JSON, on servers that are there already or on a sandbox of its own."""
+    env = {"SANDBOX_FAULTS": faults, "SANDBOX_SCALE": str(scale)} if servers is None else servers
+    return orchestrate(folder, "--date", day, "--json", *arguments, env=env)
+
+
+def copy_of(run: Run, folder: Path) -> Path:
+    """A copy of a run's folder, to change."""
+    return Path(shutil.copytree(run.folder, folder))
 
 
 def rows(folder: Path, sql: str) -> list[tuple[Any, ...]]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from end_to_end.helpers import rows
-from end_to_end.situations import Outcome, decisions_of
+from end_to_end.situations import Outcome, decisions_of, raw_counts
 
 
 def loaded(*sources: str) -> Callable[[Outcome], None]:
@@ -25,6 +25,11 @@ def repaired_by(command: str) -> Callable[[Outcome], None]:
         assert command in outcome.run.errors
 
     return check
+
+
+def raw_is_kept(outcome: Outcome) -> None:
+    """Sources that fail keep the rows of their last load."""
+    assert raw_counts(outcome.folder) == {"s3": 2_500, "postgres": 750, "api": 150}
 
 
 def used_the_fallback(outcome: Outcome) -> None:
@@ -55,9 +60,8 @@ def scores(outcome: Outcome, table: str = "quality.quality_scores") -> dict[int,
 def cleansed(before: int, after: int) -> Callable[[Outcome], None]:
     def check(outcome: Outcome) -> None:
         assert scores(outcome) == {0: before, 1: after}
-        assert rows(outcome.folder, "select count(*) from quality.corrections where field = 'amount'") == [
-            (before - after,)
-        ]
+        corrected = "select count(*) from quality.corrections where field = 'amount' and run_id = "
+        assert rows(outcome.folder, f"{corrected}'{outcome.run.summary['run_id']}'") == [(before - after,)]
 
     return check
 

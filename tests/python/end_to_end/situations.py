@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from end_to_end.helpers import GOLDEN_DAY, PROJECT, Run, events_csv, rows
+from end_to_end.helpers import ENGINE, GOLDEN_DAY, PROJECT, SCALE, YESTERDAY, Run, events_csv, rows
 
 from sandbox.faults import parse_faults
 from sandbox.figures import Expected
@@ -24,8 +24,6 @@ from sandbox.generator import generate_day
 from sandbox.process import running_sandbox
 from supervisor.commands.init import init_project
 
-SCALE = 0.01
-YESTERDAY = "2025-11-15"
 Decisions = tuple[tuple[str, str], ...]
 # what a day is decided to be when its only flaw are amounts that rules of tier 1 can correct
 CLEANSED: Decisions = (("validate", "cleanse: rules of tier 1"), ("validate", "publish"))
@@ -99,10 +97,10 @@ def _oracle(faults: str, missing: tuple[str, ...], lost_files: tuple[int, ...]) 
 class Sandboxes:
     """Sandboxes by their faults: those whose faults are the same for every request serve several runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, without_faults: dict[str, str]) -> None:
         self._stack = ExitStack()
         self._lock = threading.Lock()
-        self._running: dict[str, dict[str, str]] = {}
+        self._running = {"none": without_faults}
 
     @contextmanager
     def serve(self, faults: str) -> Iterator[dict[str, str]]:
@@ -138,7 +136,10 @@ def bring_about(situation: Situation, folder: Path, published: Path | None, sand
     if situation.goal is not None:
         (folder / "the_goal.md").write_text(situation.goal((PROJECT / "goal.md").read_text()), encoding="utf-8")
         arguments += ["--goal", "the_goal.md"]
-    with sandboxes.serve(situation.faults) as environment:
+    with sandboxes.serve(situation.faults) as servers:
+        # a goal of one's own sets the engine's limits
+        engine = ENGINE if situation.goal is None else {}
+        environment = {name: value for name, value in servers.items() if name not in ENGINE} | engine
         return Outcome(_run(situation, folder, arguments, environment), folder, before)
 
 

@@ -9,27 +9,34 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from end_to_end.helpers import GOLDEN_DAY, Run, orchestrate
+from end_to_end.helpers import ENGINE, GOLDEN_DAY, SCALE, Run, orchestrate
 from supervisor_alerts import CANARY, Receiver
+
+from sandbox.process import running_sandbox
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[Run], Receiver, Path]]:
+def told(
+    tmp_path_factory: pytest.TempPathFactory, small_servers: dict[str, str]
+) -> Iterator[tuple[list[Run], Receiver, Path]]:
     """A day that is partial, is tried in vain, and is repaired; beside a channel that works, another one is dead."""
     folder = tmp_path_factory.mktemp("alerting")
-    with closing(socket.socket()) as unused, closing(Receiver()) as receiver:
+    with (
+        closing(socket.socket()) as unused,
+        closing(Receiver()) as receiver,
+        running_sandbox(GOLDEN_DAY, SCALE, "api=down") as without_api,
+    ):
         unused.bind(("127.0.0.1", 0))
         dead = f"json://user:{CANARY}@127.0.0.1:{unused.getsockname()[1]}/"
         runs = [
             orchestrate(
                 folder, "--date", GOLDEN_DAY, "--json",
                 env={
-                    "SANDBOX_SCALE": "0.01",
-                    "SANDBOX_FAULTS": faults,
+                    **servers, **ENGINE,
                     "GOALKEEPER_ALERTS": f"{dead},{receiver.address}",
                 },
             )
-            for faults in ("api=down", "api=down", "none")
+            for servers in (without_api, without_api, small_servers)
         ]  # fmt: skip
         yield runs, receiver, folder
 

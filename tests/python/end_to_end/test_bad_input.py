@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from end_to_end.helpers import load_day, orchestrate
+from end_to_end.helpers import SCALE, load_day, orchestrate
 
 OWN_SOURCE = {"SOURCES__FEED__KIND": "s3", "SOURCES__FEED__BUCKET_URL": "s3://bucket", "SOURCES__FEED__PATH": "x/"}
 
@@ -24,8 +24,8 @@ def test_no_date(folder: Path) -> None:
     assert "python orchestrate.py --date" in run.errors
 
 
-def test_an_unknown_source(folder: Path) -> None:
-    run = load_day(folder, "--source-filter", "ftp", scale="0.01")
+def test_an_unknown_source(folder: Path, small_servers: dict[str, str]) -> None:
+    run = load_day(folder, "--source-filter", "ftp", servers=small_servers)
     assert run.exit_code == 2
     assert "'ftp'" in run.errors
     assert "api" in run.errors
@@ -65,7 +65,7 @@ def test_missing_credentials(folder: Path) -> None:
 
 
 def test_a_date_without_data(folder: Path) -> None:
-    run = load_day(folder, faults="s3=missing,postgres=missing,api=empty", scale="0.01")
+    run = load_day(folder, faults="s3=missing,postgres=missing,api=empty", scale=SCALE)
     assert run.exit_code == 4
     assert "2025-11-16" in run.errors
     assert "no source has data" in run.errors.lower() or "no data" in run.errors.lower()

@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from end_to_end.helpers import GOLDEN_DAY, Run, load_day, orchestrate
+from end_to_end.helpers import GOLDEN_DAY, SCALE, Run, load_day, orchestrate
 
 
 def test_0_the_goal_is_met(golden: Run) -> None:
@@ -20,23 +20,21 @@ def test_0_there_is_nothing_to_do(golden: Run) -> None:
     assert (again.exit_code, again.summary["exit_code"], again.summary["status"]) == (0, 0, "NOTHING_TO_DO")
 
 
-def test_1_an_unexpected_error(folder: Path) -> None:
+def test_1_an_unexpected_error(folder: Path, small_servers: dict[str, str]) -> None:
     (folder / "runs").write_text("a file where a folder belongs")
-    run = load_day(folder, scale="0.01")
+    run = load_day(folder, servers=small_servers)
     assert run.exit_code == 1
     assert "unexpected error" in run.errors
     assert run.output == ""
 
 
-def test_2_a_wrong_option_a_wrong_goal_and_wrong_alerts(folder: Path) -> None:
+def test_2_a_wrong_option_a_wrong_goal_and_wrong_alerts(folder: Path, small_servers: dict[str, str]) -> None:
     assert orchestrate(folder, "--date", "2025-02-30").exit_code == 2
     (folder / "wrong.md").write_text("## Success Criteria\n\n- completness >= 95 %\n")
     wrong = orchestrate(folder, "--date", GOLDEN_DAY, "--goal", "wrong.md")
     assert wrong.exit_code == 2
     assert "completness" in wrong.errors
-    alerts = orchestrate(
-        folder, "--date", GOLDEN_DAY, env={"GOALKEEPER_ALERTS": "me@example.com", "SANDBOX_SCALE": "0.01"}
-    )
+    alerts = orchestrate(folder, "--date", GOLDEN_DAY, env={**small_servers, "GOALKEEPER_ALERTS": "me@example.com"})
     assert alerts.exit_code == 2
     assert "GOALKEEPER_ALERTS" in alerts.errors
 
@@ -46,17 +44,17 @@ def test_3_published_but_partial(partial: Run) -> None:
 
 
 def test_4_escalated(folder: Path) -> None:
-    run = load_day(folder, scale="0.01", faults="s3=missing,postgres=missing,api=empty")
+    run = load_day(folder, scale=SCALE, faults="s3=missing,postgres=missing,api=empty")
     assert (run.exit_code, run.summary["exit_code"], run.summary["status"]) == (4, 4, "ESCALATED")
 
 
-def test_5_another_run_holds_the_lock(folder: Path) -> None:
+def test_5_another_run_holds_the_lock(folder: Path, small_servers: dict[str, str]) -> None:
     holder = {"run_id": "20251116_020000", "pid": os.getpid(), "host": "db1", "started_at": "2025-11-16T02:00:00+00:00"}
     with (folder / "warehouse.duckdb.lock").open("w") as lock:
         lock.write(json.dumps(holder))
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        run = load_day(folder, scale="0.01")
+        run = load_day(folder, servers=small_servers)
     assert run.exit_code == 5
     for words in (holder["run_id"], str(holder["pid"]), holder["started_at"]):
         assert str(words) in run.errors

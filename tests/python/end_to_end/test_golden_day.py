@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
-from end_to_end.helpers import GOLDEN_DAY, Run, events_csv, load_day, rows
+from end_to_end.helpers import GOLDEN_DAY, SCALE, YESTERDAY, Run, copy_of, events_csv, load_day, rows
 from recorded import INVOCATIONS, cut_down, keys_of, recorded
 
 BY_SOURCE = {
@@ -162,25 +162,37 @@ def test_a_second_run_has_nothing_to_do(golden: Run) -> None:
     assert rows(golden.folder, "select count(*) from metadata.pipeline_runs") == [(1,)]
 
 
-def test_a_forced_run_publishes_the_same_bytes(golden: Run, tmp_path: Path) -> None:
-    # in a copy: others look at the golden run
-    copy = Path(shutil.copytree(golden.folder, tmp_path / "again"))
-    again = load_day(copy, "--force")
+def test_a_forced_run_publishes_the_same_bytes(small: Run, small_servers: dict[str, str], tmp_path: Path) -> None:
+    copy = copy_of(small, tmp_path / "again")
+    again = load_day(copy, "--force", servers=small_servers)
     assert again.exit_code == 0, again.errors
-    assert again.summary["run_id"] != golden.summary["run_id"]
-    assert events_csv(copy) == events_csv(golden.folder)
-    assert rows(copy, "select count(distinct load_id), count(*) from raw_s3.events") == [(1, 250_000)]
+    assert again.summary["run_id"] != small.summary["run_id"]
+    assert events_csv(copy) == events_csv(small.folder)
+    todays = f"select count(distinct load_id), count(*) from raw_s3.events where load_date = date '{GOLDEN_DAY}'"
+    assert rows(copy, todays) == [(1, 2_500)]
 
 
+def assert_adds_up(summary: dict[str, Any]) -> None:
+    for part in (summary, *summary["sources"].values()):
+        assert part["collected"] == part["published"] + part["quarantined"] + part["duplicates"]
+
+
+def test_another_day_has_its_own_figures_and_adds_up(small: Run) -> None:
+    ((kept,),) = rows(small.folder, f"select summary from metadata.pipeline_runs where load_date = date '{YESTERDAY}'")
+    yesterday = json.loads(kept)
+    assert (yesterday["date"], yesterday["status"]) == (YESTERDAY, "SUCCESS")
+    assert yesterday["quarantined"] != small.summary["quarantined"]
+    assert_adds_up(yesterday)
+    assert_adds_up(small.summary)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize("day", ["2025-11-17", "2024-02-29"])
-def test_other_days_have_their_own_figures_and_add_up(folder, day: str) -> None:
-    run = load_day(folder, day=day, scale="0.01")
+def test_other_days_have_their_own_figures_and_add_up(folder: Path, day: str) -> None:
+    run = load_day(folder, day=day, scale=SCALE)
     assert run.exit_code == 0, run.errors
-    summary = run.summary
-    assert summary["collected"] == summary["published"] + summary["quarantined"] + summary["duplicates"]
-    for source in summary["sources"].values():
-        assert source["collected"] == source["published"] + source["quarantined"] + source["duplicates"]
-    assert (summary["date"], summary["status"]) == (day, "SUCCESS")
+    assert (run.summary["date"], run.summary["status"]) == (day, "SUCCESS")
+    assert_adds_up(run.summary)
 
 
 def test_the_warehouse_is_one_file_that_others_can_read(golden: Run) -> None:

@@ -22,9 +22,9 @@ DAY = {
 
 
 @pytest.fixture
-def dbt(golden: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dbt]:
-    """dbt on a copy of the golden day's warehouse."""
-    shutil.copyfile(golden.folder / "warehouse.duckdb", tmp_path / "warehouse.duckdb")
+def dbt(small: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dbt]:
+    """dbt on a copy of the small day's warehouse."""
+    shutil.copyfile(small.folder / "warehouse.duckdb", tmp_path / "warehouse.duckdb")
     monkeypatch.setenv("DUCKDB_PATH", str(tmp_path / "warehouse.duckdb"))
     worker = Dbt(PROJECT, tmp_path, "duckdb")
     yield worker
@@ -35,11 +35,11 @@ def day_of(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     return {name: rows(folder, sql) for name, sql in DAY.items()}
 
 
-def test_an_iteration_that_is_repeated_changes_nothing(dbt: Dbt, tmp_path: Path, golden: Run) -> None:
+def test_an_iteration_that_is_repeated_changes_nothing(dbt: Dbt, tmp_path: Path, small: Run) -> None:
     variables = {
         **load_goal(PROJECT / "goal.md").enforced_vars(),
         "load_date": GOLDEN_DAY,
-        "run_id": golden.summary["run_id"],
+        "run_id": small.summary["run_id"],
         "publish": "together",
         "cleansing_tier": 1,
         "iteration": 1,

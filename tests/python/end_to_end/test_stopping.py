@@ -7,25 +7,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from end_to_end.helpers import GOLDEN_DAY, PROJECT, Run, events_csv, orchestrate, rows
-from end_to_end.situations import SCALE, clean_environment
-
-from sandbox.process import running_sandbox
+from end_to_end.situations import clean_environment
 
 SEED = 20251116
 # when the run's log says this, it is about to publish; and this, it has published and writes its report next
 INSIDE_PUBLISH, AFTER_PUBLISH = "Warehouse load...", "committed in one transaction"
 # seconds after the run's first word: within collecting, transforming and validating
-MOMENTS = sorted(round(random.Random(SEED).uniform(0.2, 9.0), 2) for _ in range(4))
+DRAWS = random.Random(SEED)
+MOMENTS = sorted(round(DRAWS.uniform(0.2, 9.0), 2) for _ in range(12))
 KILLS: dict[str, float | str] = {
     **{f"after {moment} s": moment for moment in MOMENTS},
+    "while transforming": "Phase 2",
     "inside the publish": INSIDE_PUBLISH,
     "between the publish and the report": AFTER_PUBLISH,
 }
@@ -34,6 +35,12 @@ SIGNALS: dict[str, tuple[signal.Signals, str]] = {
     "SIGINT while transforming": (signal.SIGINT, "Phase 2"),
     "SIGTERM while publishing": (signal.SIGTERM, AFTER_PUBLISH),
 }
+# the others stand for these in `make test`; for SIGINT, the one that ends a backfill
+SOAK = {*KILLS.keys() - {"inside the publish", "between the publish and the report"}, "SIGINT while transforming"}
+
+
+def marked(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.soak if name in SOAK else ()) for name in names]
 
 
 @dataclass
@@ -83,46 +90,45 @@ def wait_for(folder: Path, process: subprocess.Popen[str], moment: float | str) 
         time.sleep(moment)
 
 
-@pytest.fixture(scope="module")
-def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Trial]]:
-    """All trials, a few at a time; and a day that nothing happened to, for comparison."""
+@pytest.fixture(scope="session")
+def trials(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, small_servers: dict[str, str]
+) -> Iterator[dict[str, Future[Trial]]]:
+    """The trials that are asked for, a few at a time."""
     jobs = {
         **{name: (signal.SIGKILL, moment) for name, moment in KILLS.items()},
         **{name: (number, moment) for name, (number, moment) in SIGNALS.items()},
     }
-    with running_sandbox(GOLDEN_DAY, SCALE) as environment, ThreadPoolExecutor(3) as pool:
-        untouched = tmp_path_factory.mktemp("untouched")
-        calm = pool.submit(orchestrate, untouched, "--date", GOLDEN_DAY, "--json", env=environment)
-        hits = {
-            name: pool.submit(hit, tmp_path_factory.mktemp("hit"), environment, number, moment)
-            for name, (number, moment) in jobs.items()
-        }
-        yield {"": Trial(untouched, calm.result().exit_code), **{name: job.result() for name, job in hits.items()}}
+    asked = dict.fromkeys(
+        item.callspec.params["name"] for item in request.session.items if "trials" in getattr(item, "fixturenames", ())
+    )
+    with ThreadPoolExecutor(3) as pool:
+        yield {name: pool.submit(hit, tmp_path_factory.mktemp("hit"), small_servers, *jobs[name]) for name in asked}
+        pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("name", [*KILLS, *SIGNALS])
-def test_the_same_command_finishes_the_day(name: str, trials: dict[str, Trial]) -> None:
-    trial = trials[name]
+@pytest.mark.parametrize("name", marked([*KILLS, *SIGNALS]))
+def test_the_same_command_finishes_the_day(name: str, trials: dict[str, Future[Trial]], small: Run) -> None:
+    trial = trials[name].result()
     assert trial.again is not None
     assert trial.again.exit_code == 0, f"seed {SEED}: {trial.again.errors}"
-    assert events_csv(trial.folder) == events_csv(trials[""].folder)
-    assert rows(
-        trial.folder, "select source, count(*) from raw_s3.events, (select 's3' as source) group by source"
-    ) == [("s3", 2_500)]
+    # as if nothing had happened
+    assert events_csv(trial.folder) == events_csv(small.folder, f"load_date = date '{GOLDEN_DAY}'")
+    assert rows(trial.folder, "select count(*) from raw_s3.events") == [(2_500,)]
     published = rows(trial.folder, "select run_id from metadata.pipeline_runs where status = 'SUCCESS'")
     assert len(published) == 1
     assert (trial.folder / "reports" / f"quality_{published[0][0]}.html").exists()
     assert (trial.folder / "archive" / "2025" / "11" / "16" / "manifest.json").exists()
 
 
-@pytest.mark.parametrize("name", [*KILLS, *SIGNALS])
-def test_nothing_of_the_run_lives_on(name: str, trials: dict[str, Trial]) -> None:
-    assert trials[name].left == []
+@pytest.mark.parametrize("name", marked([*KILLS, *SIGNALS]))
+def test_nothing_of_the_run_lives_on(name: str, trials: dict[str, Future[Trial]]) -> None:
+    assert trials[name].result().left == []
 
 
-@pytest.mark.parametrize("name", SIGNALS)
-def test_told_to_stop_it_says_so_and_ends_with_the_signals_code(name: str, trials: dict[str, Trial]) -> None:
-    trial, (number, moment) = trials[name], SIGNALS[name]
+@pytest.mark.parametrize("name", marked(SIGNALS))
+def test_told_to_stop_it_says_so_and_ends_with_the_signals_code(name: str, trials: dict[str, Future[Trial]]) -> None:
+    trial, (number, moment) = trials[name].result(), SIGNALS[name]
     assert trial.exit_code == 128 + number, trial.errors
     assert f"stopped by {number.name}" in trial.errors
     assert "Traceback" not in trial.errors

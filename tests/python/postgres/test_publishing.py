@@ -127,36 +127,39 @@ def test_what_is_joined_has_statistics(other: Any, published: Run, table: str) -
     assert query(other, sql)[0][0] > 0
 
 
-def test_a_vacuum_in_the_way_costs_no_load(servers: dict[str, str], published: Run, other: Any, tmp_path: Path) -> None:
-    query(other, "begin")
-    # the lock that a vacuum holds; one against wraparound lets nobody pass
-    query(other, "lock table raw_s3.events in share update exclusive mode")
-    try:
-        run = orchestrate(tmp_path, "--date", GOLDEN_DAY, "--target", "postgres", "--force", "--json", env=servers)
-    finally:
-        query(other, "rollback")
-    assert run.exit_code == 0, run.errors[-3_000:]
-    assert run.summary["published"] == 3_331
-
-
-def test_no_connection_reads_the_columns_of_every_partition(
-    servers: dict[str, str], published: Run, tmp_path: Path
-) -> None:
-    """Three partitions a day: what each connection reads of the whole catalog would grow with the history."""
+@pytest.fixture(scope="module")
+def again(servers: dict[str, str], published: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, bytes]:
+    """The day once more, while a vacuum is in its way; with all that it sent over its connections."""
     sent: list[bytes] = []
 
     def listen(piece: bytes) -> str:
         sent.append(piece)
         return ""
 
+    vacuum = connect(servers)
+    query(vacuum, "begin")
+    # the lock that a vacuum holds; one against wraparound lets nobody pass
+    query(vacuum, "lock table raw_s3.events in share update exclusive mode")
     with proxy(servers["POSTGRES_HOST"], int(servers["POSTGRES_PORT"]), cut=listen) as port:
         through = {**servers, "POSTGRES_PORT": str(port), "SOURCES__POSTGRES__CREDENTIALS__PORT": str(port)}
-        run = orchestrate(tmp_path, "--date", GOLDEN_DAY, "--target", "postgres", "--force", "--json", env=through)
+        day = ("--date", GOLDEN_DAY, "--target", "postgres", "--force", "--json")
+        run = orchestrate(tmp_path_factory.mktemp("again"), *day, env=through)
+    vacuum.close()
+    return run, b" ".join(b"".join(sent).split())
+
+
+def test_a_vacuum_in_the_way_costs_no_load(again: tuple[Run, bytes]) -> None:
+    run, _ = again
     assert run.exit_code == 0, run.errors[-3_000:]
-    everything = b" ".join(b"".join(sent).split())
+    assert run.summary["published"] == 3_331
+
+
+def test_no_connection_reads_the_columns_of_every_partition(again: tuple[Run, bytes]) -> None:
+    """Three partitions a day: what each connection reads of the whole catalog would grow with the history."""
+    _, sent = again
     # of the source, by ADBC's COPY; into the warehouse, likewise
-    assert everything.count(b"COPY") >= 4
-    assert b"attrelid, attname, atttypid" not in everything
+    assert sent.count(b"COPY") >= 4
+    assert b"attrelid, attname, atttypid" not in sent
 
 
 def test_readers_see_one_run_or_the_other_and_never_wait(
@@ -278,15 +281,21 @@ def test_a_deadlock_is_tried_again(
 
 def _wait_for_lock(server_pid: int, watcher: Any, longer_than_s: float) -> None:
     """Wait until a session has been waiting for a lock for so long; a second is when it looks for a deadlock, once."""
+    _wait_until(
+        watcher,
+        "select 1 from pg_locks where pid = %s and not granted and waitstart < clock_timestamp() - %s * interval '1 second'",
+        server_pid,
+        longer_than_s,
+    )
+
+
+def _wait_until(watcher: Any, sql: str, *parameters: Any) -> None:
+    """Wait until a query has rows."""
     for _ in range(6_000):
-        if query(
-            watcher,
-            "select 1 from pg_locks where pid = %s and not granted and waitstart < clock_timestamp() - %s * interval '1 second'",
-            (server_pid, longer_than_s),
-        ):
+        if query(watcher, sql, parameters):
             return
         time.sleep(0.01)
-    raise AssertionError(f"server process {server_pid} waits for nothing")
+    raise AssertionError(f"never: {sql} {parameters}")
 
 
 def test_a_serialization_failure_is_tried_again(
@@ -386,7 +395,9 @@ def test_a_run_whose_lock_another_has_had_can_not_publish(
     assert query(other, WHO) == before
 
 
-def test_what_a_killed_run_left_working_is_ended(warehouse: PostgresWarehouse, servers: dict[str, str]) -> None:
+def test_what_a_killed_run_left_working_is_ended(
+    warehouse: PostgresWarehouse, servers: dict[str, str], other: Any
+) -> None:
     orphan = connect(servers, application_name="goalkeeper-dbt")
     ended: list[str] = []
 
@@ -398,7 +409,7 @@ def test_what_a_killed_run_left_working_is_ended(warehouse: PostgresWarehouse, s
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    time.sleep(0.3)
+    _wait_until(other, "select 1 from pg_stat_activity where pid = %s and state = 'active'", orphan.info.backend_pid)
     with warehouse.exclusive("heir"):
         thread.join(timeout=10)
     assert ended

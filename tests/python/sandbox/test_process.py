@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from sandbox.process import SandboxError, running_sandbox
 ROOT = Path(__file__).resolve().parents[3]
 SCALE = 0.01
 DATE = GOLDEN_DATE.isoformat()
-TABLE = "transactions_2025_11_16"
+# only a failure takes so long
+LIMIT_S = 60
 
 
 def start(*options: str, **settings: Any) -> subprocess.Popen[bytes]:
@@ -45,7 +46,7 @@ def read_env(process: subprocess.Popen[bytes]) -> dict[str, str]:
     return env
 
 
-def assert_nothing_is_left(folder: Path, env: dict[str, str] | None = None, within_s: float = 10.0) -> None:
+def assert_nothing_is_left(folder: Path, env: dict[str, str] | None = None, within_s: float = LIMIT_S) -> None:
     """No process works in `folder`, nothing is in it, and no port answers."""
     deadline = time.monotonic() + within_s
     while left := [*_processes_in(folder), *folder.iterdir(), *_open_ports(env or {})]:
@@ -83,7 +84,7 @@ def test_closing_standard_input_removes_everything(folder: Path) -> None:
     process = start()
     env = read_env(process)
     assert _processes_in(folder)
-    process.communicate(timeout=10)
+    process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
     assert_nothing_is_left(folder, env, within_s=0)
 
@@ -93,27 +94,50 @@ def test_a_signal_removes_everything(folder: Path, number: signal.Signals) -> No
     process = start(stdin=subprocess.DEVNULL)
     env = read_env(process)
     process.send_signal(number)
-    assert process.wait(10) == 0
+    assert process.wait(LIMIT_S) == 0
     assert_nothing_is_left(folder, env, within_s=0)
 
 
-@pytest.mark.parametrize("delay_s", [0.4, 0.9])
-def test_a_signal_while_it_starts_removes_everything(folder: Path, delay_s: float) -> None:
+def work_has_begun(folder: Path) -> bool:
+    """Its workspace is there."""
+    return any(folder.iterdir())
+
+
+def server_has_begun(folder: Path) -> bool:
+    """One of PostgreSQL's programs works in it."""
+    return bool(_processes_in(folder))
+
+
+def await_start(process: subprocess.Popen[bytes], folder: Path, moment: Callable[[Path], bool]) -> None:
+    while not moment(folder):
+        assert process.poll() is None
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("moment", [work_has_begun, server_has_begun])
+def test_a_signal_while_it_starts_removes_everything(folder: Path, moment: Callable[[Path], bool]) -> None:
     process = start()
-    time.sleep(delay_s)
+    await_start(process, folder, moment)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) in (0, -signal.SIGTERM)
+    assert process.wait(LIMIT_S) == 0
     assert_nothing_is_left(folder, within_s=0)
 
 
-@pytest.mark.parametrize("delay_s", [0.6, None])
-def test_nothing_survives_a_kill(folder: Path, delay_s: float | None) -> None:
+def test_a_signal_before_anything_has_begun_leaves_nothing(folder: Path) -> None:
+    process = start()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(LIMIT_S) in (0, -signal.SIGTERM)
+    assert_nothing_is_left(folder, within_s=0)
+
+
+@pytest.mark.parametrize("moment", [server_has_begun, None])
+def test_nothing_survives_a_kill(folder: Path, moment: Callable[[Path], bool] | None) -> None:
     """Killed while it starts, or (None) once it serves."""
     process = start()
-    if delay_s is None:
+    if moment is None:
         read_env(process)
     else:
-        time.sleep(delay_s)
+        await_start(process, folder, moment)
     process.kill()
     process.wait()
     assert_nothing_is_left(folder)
@@ -161,7 +185,7 @@ def test_postgres_starts_from_an_environment_that_its_user_cannot_reach(folder: 
         path.chmod(path.stat().st_mode & ~mask)
     process = start(env=os.environ | {"PYTHONPATH": str(closed)})
     read_env(process)
-    process.communicate(timeout=10)
+    process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
 
 
@@ -176,7 +200,7 @@ def test_postgres_starts_from_an_environment_that_its_user_cannot_reach(folder: 
 )
 def test_misuse_ends_with_code_2_and_says_why(options: list[str], said: str) -> None:
     process = start(*options)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, out) == (2, b"")
     assert said in err.decode()
 

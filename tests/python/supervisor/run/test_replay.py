@@ -13,12 +13,12 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from end_to_end.helpers import PROJECT, Run, events_csv, orchestrate, rows
+from end_to_end.helpers import ENGINE, Run, events_csv, orchestrate, rows
+from end_to_end.situations import copy_project
 from sandbox_clients import s3_client
 from supervisor_asks import ask
 
 from sandbox.process import running_sandbox
-from supervisor.commands.init import init_project
 
 DAY, NEXT_DAY = "2025-11-16", "2025-11-17"
 ORDERS = 40
@@ -91,7 +91,7 @@ class Story:
 
 def own_project(folder: Path, env: dict[str, str], user: int) -> None:
     """A project with a source of its own beside the sandbox's: CSV files in a bucket, mapped by a staging model."""
-    init_project(PROJECT, folder)
+    copy_project(folder)
     client = s3_client(env, read_timeout_s=30)
     client.create_bucket(Bucket="lake")
     lines = [f"A-{number},{user},Purchase,{DAY}T10:00:00Z,{number}.50" for number in range(1, ORDERS + 1)]
@@ -139,8 +139,7 @@ def send_again(folder: Path, event_id: str) -> None:
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     folder = tmp_path_factory.mktemp("own") / "project"
     with running_sandbox(DAY, 0.01, "none") as servers:
-        # the same settings of the engine in each run: otherwise dbt reads the project anew
-        env = {**servers, "GOALKEEPER_MEMORY": "1GB", "GOALKEEPER_THREADS": "2"}
+        env = servers | ENGINE
         login = {key: env[f"SOURCES__POSTGRES__CREDENTIALS__{key.upper()}"] for key in ("host", "port", "password")}
         user, name = env["SOURCES__POSTGRES__CREDENTIALS__USERNAME"], env["SOURCES__POSTGRES__CREDENTIALS__DATABASE"]
         with psycopg2.connect(**login, user=user, dbname=name) as connection, connection.cursor() as cursor:
