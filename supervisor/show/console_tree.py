@@ -6,15 +6,13 @@ Pure: no stream, no clock. The live console draws the lines in colour, the tests
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
 from supervisor.common.text import duration, encodable, plain_text
 
-StepStatus = Literal["running", "ok", "warning", "failed", "info"]
 PHASES = ("collect", "transform", "validate", "publish")
 MARKS = {"ok": "✓", "warning": "⚠", "failed": "✗"}
 _DONE_WORDS = {"ok": "COMPLETED", "warning": "COMPLETED WITH WARNINGS", "failed": "FAILED"}
@@ -196,39 +194,3 @@ class _Drawing:
             for part in chop_cells(piece, room) if cell_len(piece) > room else [piece]:
                 yield lead + part
                 lead = rest
-
-
-class Console(Protocol):
-    """Where a run says what it does. Safe to call from several threads.
-
-    Every text may hold data: no implementation reads it as markup or lets control characters
-    through.
-    """
-
-    def run_started(self, *, run_id: str, date: str, target: str, notes: Sequence[str]) -> None:
-        """Say which run starts, for which day and warehouse; notes are one line each."""
-
-    def phase_started(self, name: str, title: str) -> None:
-        """Begin a phase: collect, transform, validate or publish; "Data Collection"."""
-
-    def step(self, path: tuple[str, ...], text: str, status: StepStatus = "running") -> None:
-        """Create or change the step at `path` of the current phase, such as ("s3", "files").
-
-        An empty text keeps the one that the step has.
-        """
-
-    def phase_finished(self, name: str, status: str, lines: Sequence[str]) -> None:
-        """End a phase: COMPLETED, COMPLETED WITH WARNINGS or FAILED, and its closing lines."""
-
-    def run_finished(self, summary: Mapping[str, Any]) -> None:
-        """Say how the run ended, from the content of its `summary.json`."""
-
-    def message(self, text: str, *, error: bool = False) -> None:
-        """Say something that belongs to no step."""
-
-
-class ClosableConsole(Console, Protocol):
-    """A console that may hold a terminal: `contextlib.closing` fits."""
-
-    def close(self) -> None:
-        """Leave the terminal in order; safe to call at any time, and twice."""

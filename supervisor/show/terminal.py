@@ -83,8 +83,3 @@ class Terminal:
 
     def _fit(self, text: str) -> str:
         return encodable(plain_text(text, 10_000, keep_indent=True), getattr(self._stream, "encoding", None) or "utf-8")
-
-
-def terminal_for_notes() -> Terminal:
-    """The terminal for what is said beside the answer: hints, notes, errors."""
-    return Terminal(sys.stderr)
