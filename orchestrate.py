@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from supervisor.common.outcome import exit_code_lines
+
 if TYPE_CHECKING:
     from supervisor.commands.answer import Place
     from supervisor.common.request import Request
@@ -24,15 +26,10 @@ PROGRAM_DIR = Path(__file__).resolve().parent
 TARGETS = ("duckdb", "postgres")
 SANDBOX_SOURCES = {"api": "rest_api", "postgres": "postgres", "s3": "s3"}
 EXAMPLE = "python orchestrate.py --date 2025-11-16"
-EPILOG = """
+EPILOG = f"""
 \b
 Exit codes:
-  0  goal met, or nothing to do
-  1  unexpected error
-  2  usage or configuration
-  3  published, but partial: a source is missing, or a limit was missed
-  4  escalated: nothing was published
-  5  another run holds the lock
+{chr(10).join(f"  {code}  {meaning}" for code, meaning in exit_code_lines())}
 
 Ctrl-C ends with 130, SIGTERM with 143; run the same command again to continue; nothing needs cleaning up.
 
@@ -381,7 +378,9 @@ def quarantine_list(
 @quarantine.command("show")
 @quarantine_options
 @history_option
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="At most so many; 0 for all.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum number of records; 0 for all."
+)
 @json_option("the records, one a line,")
 def quarantine_show(
     day: date,
@@ -447,7 +446,7 @@ def replay(
 ) -> None:
     """Build a day again from its raw records.
 
-    For when a rule, a mapping or a missing user has been mended. No record is collected again, only the reference
+    For when a rule, a mapping or a missing user has been fixed. No record is collected again, only the reference
     tables (reference = true) are; the day passes the same gates as in any run. What passes now is published, once,
     and stays in the quarantine as history.
     """

@@ -60,7 +60,8 @@ class Attempt:
     """The surroundings of one try: the day, where bytes land, how long it may take.
 
     `memory` outlives the try: what a source keeps there, its next try finds again. `retry` is for
-    sources that can repeat a single step, such as one page, instead of the whole.
+    sources that can repeat a single step, such as one page, instead of the whole. `max_columns` is what a table of the target
+    holds, None when that has no bound.
     """
 
     stamp: Stamp
@@ -69,6 +70,7 @@ class Attempt:
     progress: Callable[[str], None]
     retry: Retry
     memory: dict[str, Any] = field(default_factory=dict)
+    max_columns: int | None = None
 
 
 @dataclass

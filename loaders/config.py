@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from loaders.errors import ConfigurationError
 from loaders.fields import NAME, Section, env_name
@@ -74,8 +75,10 @@ def _secret_values(node: Any, secret: bool = False) -> Iterable[str]:
             hidden = (secret and key not in public) or key in ("credentials", "auth", "headers")
             yield from _secret_values(value, hidden)
     elif secret and isinstance(node, str):
-        # of a connection string only the password is secret; `redact` hides its userinfo
-        yield unquote(urlsplit(node).password or "") if "://" in node else node
+        # of a connection string only the password is secret; up to the last @, since readers of URLs disagree
+        address = re.match(r"[\w+.-]+://(?:[^:@/]*:(.*)@)?", node, re.DOTALL)
+        password = (address[1] or "") if address else node
+        yield from {password, unquote(password)}
 
 
 def _read_source(name: str, values: Any) -> Source:

@@ -12,6 +12,9 @@ from loaders.kinds.postgres import BUILTIN_TYPES
 
 
 class _CopyJob(PostgresParquetCopyJob):
+    # otherwise the driver makes one table of the whole file before it sends the first row
+    _ingest_per_rowgroup = True
+
     def _connect(self) -> Any:
         from adbc_driver_manager import dbapi
 

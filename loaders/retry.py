@@ -1,4 +1,4 @@
-"""Try again what fails for a passing reason: three tries, two waits, one place that counts."""
+"""Try again what fails for a passing reason: the one place of tries and pauses, and the one that counts them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
+from tenacity import RetryCallState, Retrying
+
 from loaders.attempt import Deadline
 from loaders.errors import SourceError
 from loaders.events import Events
 from loaders.failures import classify
 
-TRIES = 3
+MAX_TRIES = 3
 BACKOFF_S = 2.0
+"""First pause before another try, in seconds; each next one is twice as long."""
+PAUSES_S = tuple(BACKOFF_S * 2**pause for pause in range(MAX_TRIES - 1))
+"""All pauses between the tries of one step; these are the only tries and pauses of the project."""
 JITTER_S = 0.25
 T = TypeVar("T")
 
@@ -38,7 +43,7 @@ class Retries:
         events: Events,
         *,
         backoff_s: float = BACKOFF_S,
-        tries: int = TRIES,
+        tries: int = MAX_TRIES,
         before: int = 0,
     ) -> None:
         self._source = source
@@ -62,7 +67,6 @@ class Retries:
             SourceError: The last one, when it is deterministic, the tries are used up or the next
                 wait would pass the deadline.
         """
-        from tenacity import RetryCallState, Retrying
 
         def attempt() -> T:
             try:

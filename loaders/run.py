@@ -15,10 +15,11 @@ from loaders.attempt import Attempt, Deadline, Extraction, Stamp
 from loaders.errors import SourceError, WarehouseError, no_data_error
 from loaders.events import Events
 from loaders.failures import classify
+from loaders.imports import LOCK, import_alone
 from loaders.redact import redact
 from loaders.retry import BACKOFF_S, Retries
 from loaders.sources import Source
-from loaders.warehouse import Collected, Warehouse, collect, import_dlt
+from loaders.warehouse import MAX_COLUMNS, TARGETS, Collected, Warehouse, collect, import_dlt
 
 logger = logging.getLogger("loaders")
 
@@ -64,23 +65,27 @@ def run(sources: Sequence[Source], settings: RunSettings, events: Events) -> Non
     warehouse = Warehouse(settings.target, deadline)
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
     started = time.monotonic()
-    for source in sources:
-        events.emit(
-            "source_started",
-            source=source.name,
-            kind=source.kind,
-            title=source.title,
-            place=source.place,
-            location=source.location(settings.day),
-        )
-        collector = _Collector(source, settings, stamp, deadline, events)
-        threading.Thread(
-            target=lambda work=collector: outcomes.put(work.run()),
-            name=f"collect-{source.name}",
-            daemon=True,
-        ).start()
+    # what the threads import themselves waits until every kind's libraries are there
+    with LOCK:
+        for source in sources:
+            events.emit(
+                "source_started",
+                source=source.name,
+                kind=source.kind,
+                title=source.title,
+                place=source.place,
+                location=source.location(settings.day),
+            )
+            import_alone(*source.libraries)
+            collector = _Collector(source, settings, stamp, deadline, events)
+            threading.Thread(
+                target=lambda work=collector: outcomes.put(work.run()),
+                name=f"collect-{source.name}",
+                daemon=True,
+            ).start()
     # the first requests are on their way: time for the slowest import
     import_dlt()
+    import_alone(TARGETS[settings.target])
     waiting = {source.name: source for source in sources}
     while waiting:
         try:
@@ -123,6 +128,7 @@ class _Collector:
             deadline=deadline,
             progress=lambda text: events.emit("source_progress", source=source.name, text=text),
             retry=self._retries,
+            max_columns=MAX_COLUMNS.get(settings.target),
         )
 
     def run(self) -> Outcome:

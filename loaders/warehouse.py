@@ -15,9 +15,13 @@ from typing import Any
 from loaders.attempt import Deadline, Extraction, Stamp
 from loaders.errors import ConfigurationError, WarehouseError
 from loaders.failures import classify
+from loaders.imports import LOCK, import_alone
 from loaders.redact import register_secrets
 
-TARGETS = ("duckdb", "postgres")
+TARGETS = {"duckdb": "dlt.destinations.impl.duckdb.duck", "postgres": "loaders.destination"}
+"""Targets, and the module of each that a load imports."""
+MAX_COLUMNS = {"postgres": 1600}
+"""Columns that a table holds, where the target has a bound."""
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +33,8 @@ DLT_SETTINGS = {
     # dlt must not repeat a job by itself: after an ambiguous commit that duplicates rows
     "LOAD__RAISE_ON_MAX_RETRIES": "1",
     "LOAD__WORKERS": "1",
+    # dlt would hold 5,000 rows whatever their size; batches come cut by their bytes
+    "DATA_WRITER__BUFFER_MAX_ITEMS": "1",
     # told to stop, the process stops: nothing here needs to be finished first
     "RUNTIME__INTERCEPT_SIGNALS": "false",
     "NORMALIZE__WORKERS": "1",
@@ -56,6 +62,8 @@ class Collected:
 def import_dlt() -> Any:
     """Import dlt with the settings that this package depends on, and return it."""
     os.environ.update(DLT_SETTINGS)
+    # with what several threads would import at its first use
+    import_alone("dlt", "dlt.common.libs.pyarrow", "dlt.common.libs.sql_alchemy_compat", "numpy.ma")
     import dlt
 
     return dlt
@@ -73,6 +81,8 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
     Raises:
         SourceError: Whatever the source raised while it was read.
     """
+    from loaders.formats.raw import in_batches
+
     dlt = import_dlt()
     rows = dict.fromkeys(extraction.schemas, 0)
     rejected = 0
@@ -84,10 +94,10 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
             # an empty batch creates the table, also when nothing follows
             yield dlt.mark.with_table_name(schema.empty_table(), name)
         try:
-            for name, table in extraction.tables:
+            for name, table in in_batches(extraction.tables):
                 rows[name] += table.num_rows
-                reasons = table.column("reject_reason")
-                rejected += table.num_rows - reasons.null_count
+                if name not in extraction.reference:
+                    rejected += table.num_rows - table.column("reject_reason").null_count
                 yield dlt.mark.with_table_name(table, name)
         except Exception as error:
             # kept aside: dlt's wrapping hides what it was
@@ -109,12 +119,14 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
 
 def _pipeline(source: str, destination: Any, folder: Path) -> Any:
     dlt = import_dlt()
-    return dlt.pipeline(
-        f"load_{source}",
-        pipelines_dir=str(folder),
-        destination=destination,
-        dataset_name=f"raw_{source}",
-    )
+    # the first pipeline imports dlt's plugins
+    with LOCK:
+        return dlt.pipeline(
+            f"load_{source}",
+            pipelines_dir=str(folder),
+            destination=destination,
+            dataset_name=f"raw_{source}",
+        )
 
 
 class Warehouse:

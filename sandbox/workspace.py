@@ -75,8 +75,10 @@ def open_workspace() -> Iterator[Workspace]:
 
 
 def open_to_others(path: Path) -> bool:
-    """Tell whether every user can reach `path`."""
-    return all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
+    """Tell whether every user can reach `path`, and use it if it is there."""
+    real = path.resolve()
+    used = [real] if real.exists() else []
+    return all(each.stat().st_mode & stat.S_IXOTH for each in (*used, *real.parents))
 
 
 def _parent() -> str:

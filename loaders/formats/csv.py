@@ -1,4 +1,4 @@
-"""Read CSV as text columns: Arrow's parser for sound files, a careful one for broken files.
+"""Read CSV as text columns: Arrow's parser while the file is sound, a careful one from where it is not.
 
 The careful parser keeps every physical line that can't be read as a rejected record: an unclosed
 quote costs its own line and not the rest of the file.
@@ -10,7 +10,7 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -18,145 +18,121 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from loaders.formats.parquet import Landed, Piece, rejected_piece
-from loaders.formats.raw import TEXT, Rejected
-from loaders.formats.streams import escaped, utf8_chunks
+from loaders.formats.files import Landed, Opened, Options, Piece, Unreadable, rejected_piece, too_large
+from loaders.formats.raw import BATCH_BYTES, TEXT, Rejected
+from loaders.formats.streams import ANY_LINE_END, LongLine, escaped, line_chunks, utf8_blocks
 
-_BLOCK_BYTES = 16 * 1024**2
-_IN_MEMORY_BYTES = 256 * 1024**2
 _JOINED_LINES = 1000
-_BATCH_ROWS = 50_000
+_FIELD_BYTES = 64
+"""What Python keeps for a field beside its characters."""
 csv.field_size_limit(2**31 - 1)
 
 
-@dataclass(frozen=True)
-class CsvPlan:
-    """What a first pass found: the header, and how the file can be read."""
-
-    header: tuple[str, ...]
-    has_quotes: bool
-    sound: bool
-    skip_lines: int
-
-
-def plan_csv(file: Landed, limit: int, delimiter: str, header: tuple[str, ...]) -> CsvPlan:
-    """Look through a file once.
-
-    Args:
-        file: The landed file.
-        limit: Most bytes when decompressed.
-        delimiter: One character.
-        header: Column names of files without a header line; empty when there is one.
+def open_csv(file: Landed, options: Options) -> Opened:
+    """Open a CSV file: its columns are those of its first line, or those that the options name.
 
     Raises:
-        Unreadable: When the file can't be decompressed.
+        Unreadable: When its first part can't be decompressed, or the header is larger than a record may be.
     """
-    quotes, size, sound, skip = 0, 0, True, 0
-    given = bool(header)
-    for chunk in utf8_chunks(file.path, limit):
-        size += len(chunk)
-        quotes += chunk.count(b'"')
-        try:
-            # a chunk ends at a line end, so no character is cut in two
-            chunk.decode()
-        except UnicodeDecodeError:
-            sound = False
-        if not given and not header:
-            lines = io.BytesIO(chunk)
-            for line in lines:
-                skip += 1
-                if line.strip():
-                    text = escaped(line.rstrip(b"\r\n"))
-                    header = tuple(next(csv.reader([text], delimiter=delimiter)))
-                    # a header over several lines is read by the careful parser
-                    sound = sound and text.count('"') % 2 == 0
-                    break
-    sound = sound and quotes % 2 == 0 and size <= _IN_MEMORY_BYTES
-    return CsvPlan(header, quotes > 0, sound, skip)
+    names, _ = _open(file, options)
+    return Opened(file, names, lambda columns: _read(file, columns, options))
 
 
-def read_csv(file: Landed, plan: CsvPlan, names: list[str], limit: int, delimiter: str) -> Iterator[Piece]:
-    """Yield a file's records with the warehouse's column names.
+def _open(file: Landed, options: Options) -> tuple[tuple[str, ...], Iterator[bytes]]:
+    """Return the names of the columns, and chunks of the lines below the header."""
+    chunks = line_chunks(utf8_blocks(file, options.max_object_bytes), options.max_record_bytes, ANY_LINE_END)
+    if options.header:
+        return options.header, chunks
+    for chunk in chunks:
+        if isinstance(chunk, LongLine):
+            raise Unreadable("record_too_large", f"the header is larger than {options.max_record_bytes:,} bytes")
+        position = 0
+        for line in _lines(chunk):
+            position += len(line)
+            if line.strip():
+                header = next(csv.reader([escaped(line.rstrip(b"\r\n"))], delimiter=options.csv_delimiter))
+                return tuple(header), chain([chunk[position:]], chunks)
+    return (), chunks
 
-    Raises:
-        Unreadable: When the file can't be decompressed to its end.
-    """
-    pieces = _read_sound(file, plan, names, limit, delimiter) if plan.sound else None
-    if pieces is None:
-        yield from _read_careful(file, plan, names, limit, delimiter)
-    else:
-        yield from pieces
+
+def _read(file: Landed, names: list[str], options: Options) -> Iterator[Piece]:
+    _, chunks = _open(file, options)
+    row = 1
+    for chunk in chunks:
+        if isinstance(chunk, LongLine):
+            piece = rejected_piece(too_large(file, row, options, escaped(chunk)))
+        elif (sound := _sound(file, chunk, names, row, options.csv_delimiter)) is not None:
+            piece = sound
+        else:
+            yield from _careful(file, chain([chunk], chunks), names, row, options)
+            return
+        yield piece
+        row += piece.count + len(piece.rejected)
 
 
-def _read_sound(file: Landed, plan: CsvPlan, names: list[str], limit: int, delimiter: str) -> list[Piece] | None:
-    """Return the pieces, or None when Arrow's parser can't be trusted with the file."""
-    invalid: list[tuple[int, str, str]] = []
+def _sound(file: Landed, chunk: bytes, names: list[str], first: int, delimiter: str) -> Piece | None:
+    """Return a chunk's records, or None when Arrow's parser can't be trusted with it."""
+    invalid: dict[int, Rejected] = {}
 
     def keep(row: Any) -> str:
         detail = f"{row.actual_columns} fields instead of {row.expected_columns}"
-        invalid.append((row.number - plan.skip_lines, detail, row.text))
+        number = first + row.number - 1
+        invalid[number] = Rejected(file.key, number, "csv_ragged_line", detail, row.text.rstrip("\r\n"))
         return "skip"
 
-    body = b"".join(utf8_chunks(file.path, limit))
-    lines = body.split(b"\n", plan.skip_lines)
-    body = lines[-1] if len(lines) > plan.skip_lines else b""
-    if not body.strip():
-        return []
+    if not chunk.strip(ANY_LINE_END):
+        return rejected_piece()
+    quotes = chunk.count(b'"')
+    if quotes % 2:
+        # a record may go on in the next chunk
+        return None
     try:
+        chunk.decode()
         table = pacsv.read_csv(
-            io.BytesIO(body),
-            # one thread: only then rows are numbered
-            pacsv.ReadOptions(column_names=names, use_threads=False, block_size=_BLOCK_BYTES),
+            io.BytesIO(chunk),
+            # one thread and one block: only then rows are numbered
+            pacsv.ReadOptions(column_names=names, use_threads=False, block_size=len(chunk) + 1),
             pacsv.ParseOptions(
                 delimiter=delimiter,
-                quote_char='"' if plan.has_quotes else False,
-                newlines_in_values=plan.has_quotes,
+                quote_char='"' if quotes else False,
+                newlines_in_values=quotes > 0,
                 invalid_row_handler=keep,
             ),
             pacsv.ConvertOptions(column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False),
         )
-    except pa.ArrowException:
+    except (pa.ArrowException, UnicodeDecodeError):
         return None
-    if plan.has_quotes and _over_lines(table, invalid):
+    ends = [end for end in ("\n", "\r") if quotes and end.encode() in chunk]
+    # a record over several lines is sound CSV, or has two stray quotes far apart
+    if any(_is_in(end, table, invalid.values()) for end in ends):
         return None
-    offset = plan.skip_lines
-    total = table.num_rows + len(invalid)
-    numbers = np.arange(1, total + 1, dtype=np.int64)
-    bad = [number + offset for number, _, _ in invalid]
-    good = numbers[~np.isin(numbers, bad)]
-    pieces = []
-    start = 0
-    for batch in table.to_batches():
-        rows = pa.array(good[start : start + batch.num_rows])
-        start += batch.num_rows
-        pieces.append(Piece(dict(zip(names, batch.columns, strict=True)), batch.num_rows, rows))
-    rejected = tuple(
-        Rejected(file.key, number, "csv_ragged_line", detail, text.rstrip("\r\n"))
-        for number, (_, detail, text) in zip(bad, invalid, strict=True)
-    )
-    return [*pieces, rejected_piece(*rejected)] if rejected else pieces
+    numbers = np.arange(first, first + table.num_rows + len(invalid), dtype=np.int64)
+    good = pa.array(numbers[~np.isin(numbers, list(invalid))])
+    columns = {name: column.combine_chunks() for name, column in zip(names, table.columns, strict=True)}
+    return Piece(columns, table.num_rows, good, tuple(invalid.values()))
 
 
-def _over_lines(table: pa.Table, invalid: list[tuple[int, str, str]]) -> bool:
-    """Return whether a record spans lines: sound CSV, or two stray quotes far apart."""
-    return any("\n" in text for _, _, text in invalid) or any(
-        pc.any(pc.match_substring(column, "\n")).as_py() for column in table.columns
+def _is_in(end: str, table: pa.Table, invalid: Iterable[Rejected]) -> bool:
+    return any(end in (row.payload or "") for row in invalid) or any(
+        pc.any(pc.match_substring(column, end)).as_py() for column in table.columns
     )
 
 
-def _read_careful(file: Landed, plan: CsvPlan, names: list[str], limit: int, delimiter: str) -> Iterator[Piece]:
+def _careful(file: Landed, chunks: Iterable[bytes], names: list[str], first: int, options: Options) -> Iterator[Piece]:
     rows: list[list[str]] = []
     numbers: list[int] = []
     rejected: list[Rejected] = []
-    for number, fields, problem in _records(file, plan, limit, delimiter, len(names)):
+    size = 0
+    for number, fields, problem in _records(file, chunks, len(names), first, options):
         if problem is None:
             rows.append(fields)
             numbers.append(number)
         else:
-            rejected.append(Rejected(file.key, number, problem[0], problem[1], fields[0]))
-        if len(rows) + len(rejected) >= _BATCH_ROWS:
+            rejected.append(problem)
+        size += sum(map(len, fields)) + _FIELD_BYTES * len(fields)
+        if size >= BATCH_BYTES:
             yield _piece(names, rows, numbers, rejected)
-            rows, numbers, rejected = [], [], []
+            rows, numbers, rejected, size = [], [], [], 0
     if rows or rejected:
         yield _piece(names, rows, numbers, rejected)
 
@@ -166,86 +142,93 @@ def _piece(names: list[str], rows: list[list[str]], numbers: list[int], rejected
     return Piece(columns, len(rows), pa.array(numbers, pa.int64()), tuple(rejected))
 
 
-def _physical_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    for chunk in chunks:
-        for line in chunk.split(b"\n")[: -1 if chunk.endswith(b"\n") else None]:
-            yield line.removesuffix(b"\r")
+def _lines(chunk: bytes) -> list[bytes]:
+    """Return a chunk's lines with their ends, of whatever kind; a long one is a line."""
+    return [chunk] if isinstance(chunk, LongLine) else chunk.splitlines(keepends=True)
 
 
 def _records(
-    file: Landed, plan: CsvPlan, limit: int, delimiter: str, expected: int
-) -> Iterator[tuple[int, list[str], tuple[str, str] | None]]:
-    """Yield (number, fields, None), or (number, [raw line], (code, detail)) for a bad line."""
-    source = _physical_lines(utf8_chunks(file.path, limit))
+    file: Landed, chunks: Iterable[bytes], expected: int, first: int, options: Options
+) -> Iterator[tuple[int, list[str], Rejected | None]]:
+    """Yield each record's number with its fields, or with its text and why it is rejected."""
+    source = chain.from_iterable(map(_lines, chunks))
     ahead: deque[bytes] = deque()
-    for _ in range(plan.skip_lines):
-        next(source, None)
-    number = 0
-    while True:
-        line = ahead.popleft() if ahead else next(source, None)
-        if line is None:
-            return
-        if not line.strip():
+    number = first - 1
+    while (line := ahead.popleft() if ahead else next(source, None)) is not None:
+        data = line.rstrip(ANY_LINE_END)
+        if not data:
             continue
         number += 1
-        try:
-            text = line.decode()
-        except UnicodeDecodeError:
-            problem = ("undecodable_text", "the line is not UTF-8")
-            yield number, [escaped(line)], problem
+        if isinstance(line, LongLine):
+            head = escaped(line)
+            yield number, [head], too_large(file, number, options, head)
             continue
-        fields, is_open = _fields(text, delimiter)
-        if is_open:
-            joined = _join(text, source, ahead, delimiter, expected)
-            if joined is None:
-                yield number, [text], ("csv_unclosed_quote", "a quote is not closed")
-                continue
-            fields = joined
-        if len(fields) != expected:
-            detail = f"{len(fields)} fields instead of {expected}"
-            yield number, [text], ("csv_ragged_line", detail)
-        else:
-            yield number, fields, None
-
-
-def _join(text: str, source: Iterator[bytes], ahead: deque[bytes], delimiter: str, expected: int) -> list[str] | None:
-    """Return the fields of a record that goes on over the next lines, None when none does."""
-    for used in range(1, _JOINED_LINES):
-        if len(ahead) < used:
-            following = next(source, None)
-            if following is None:
-                return None
-            ahead.append(following)
         try:
-            text += "\n" + ahead[used - 1].decode()
+            text = data.decode()
         except UnicodeDecodeError:
-            return None
-        fields, is_open = _fields(text, delimiter)
-        if not is_open:
-            if len(fields) != expected:
-                return None
-            for _ in range(used):
-                ahead.popleft()
-            return fields
-    return None
+            text = escaped(data)
+            yield number, [text], Rejected(file.key, number, "undecodable_text", "the line is not UTF-8", text)
+            continue
+        fields, is_open = _fields(text, options.csv_delimiter)
+        code, detail = "csv_ragged_line", f"{len(fields)} fields instead of {expected}"
+        if is_open:
+            fields = _joined(line, source, ahead, expected, options)
+            code, detail = "csv_unclosed_quote", "a quote is not closed"
+        if len(fields) == expected:
+            yield number, fields, None
+        else:
+            yield number, [text], Rejected(file.key, number, code, detail, text)
+
+
+def _joined(line: bytes, source: Iterator[bytes], ahead: deque[bytes], expected: int, options: Options) -> list[str]:
+    """Return the fields of a record that goes on over the next lines, none when it has no end.
+
+    Every line is read once: the parser keeps its state from one to the next.
+    """
+    used = 0
+
+    def following() -> Iterator[str]:
+        nonlocal used
+        size = len(line)
+        yield _unified(line)
+        while used < _JOINED_LINES - 1:
+            if len(ahead) == used:
+                ahead.extend(islice(source, 1))
+            if len(ahead) == used or isinstance(ahead[used], LongLine):
+                return
+            size += len(ahead[used])
+            if size > options.max_record_bytes:
+                return
+            used += 1
+            yield _unified(ahead[used - 1])
+
+    try:
+        fields = next(csv.reader(following(), delimiter=options.csv_delimiter, strict=True))
+    except (csv.Error, UnicodeDecodeError):
+        return []
+    if len(fields) != expected:
+        return []
+    for _ in range(used):
+        ahead.popleft()
+    return fields
+
+
+def _unified(line: bytes) -> str:
+    """Return a line with its end, two characters made one."""
+    return line[:-2].decode() + "\n" if line.endswith(b"\r\n") else line.decode()
 
 
 def _fields(text: str, delimiter: str) -> tuple[list[str], bool]:
-    """Return a record's fields and whether its last quote is still open."""
+    """Return a line's fields and whether its last quote is still open."""
     if '"' not in text:
         return text.split(delimiter), False
-    # the reader wants its line ends kept to join quoted lines
-    *first, last = text.split("\n")
-    lines = [*(line + "\n" for line in first), last]
     try:
-        return next(csv.reader(lines, delimiter=delimiter, strict=True)), False
+        return next(csv.reader([text], delimiter=delimiter, strict=True)), False
     except csv.Error as error:
         if "unexpected end of data" in str(error):
             return [], True
     # a stray quote inside one line is forgiven, one that joins lines is not
-    if len(lines) > 1:
-        return [], False
     try:
-        return next(csv.reader(lines, delimiter=delimiter)), False
+        return next(csv.reader([text], delimiter=delimiter)), False
     except csv.Error:
         return [], False

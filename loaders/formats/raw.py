@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,8 @@ import pyarrow.compute as pc
 
 from loaders.attempt import Stamp
 
+BATCH_BYTES = 16 * 1024**2
+"""About how much of a source is held at once: every batch, of every kind, is cut by its bytes and not by its rows."""
 TEXT = pa.string()
 REPLACEMENT = "\ufffd"
 FIXED = (
@@ -56,27 +59,49 @@ class Rejected:
     payload: str | None = None
 
 
-def column_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+def column_names(names: Iterable[str]) -> list[str]:
     """Return warehouse names for a source's column names, unique and in the same order.
 
-    Names are put into snake case the way dlt does (`eventId` and `Event ID` both give
-    `event_id`). The second of two equal ones becomes `event_id_2`; fixed columns are never taken.
+    Names are put into snake case the way dlt does (`eventId` and `Event ID` both give `event_id`). Of equal ones the first that
+    is spelled so keeps the name, else the first; the next is `event_id_2`. Fixed columns are never taken.
     """
-    used = _RESERVED | set(taken)
-    result = []
-    for name in names:
-        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-        snake = re.sub(r"([a-z\d])([A-Z])|([A-Z])(?=[A-Z][a-z])", r"\1\3_\2", plain).lower()
-        # dlt reserves double underscores for paths
-        base = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]", "_", snake)).strip("_")[:_MAX_NAME]
-        base = base if base and not base[0].isdigit() else f"column_{base}".rstrip("_")
-        unique, number = base, 1
+    given = list(names)
+    bases = [_snake(name) for name in given]
+    used = set(_RESERVED)
+    result: dict[int, str] = {}
+    for index in sorted(range(len(given)), key=lambda index: given[index] != bases[index]):
+        unique, number = bases[index], 1
         while unique in used:
             number += 1
-            unique = f"{base}_{number}"
+            unique = f"{bases[index]}_{number}"
         used.add(unique)
-        result.append(unique)
-    return result
+        result[index] = unique
+    return [result[index] for index in range(len(given))]
+
+
+def shared_column_names(headers: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the warehouse names of several files' columns: a column has one name, wherever it stands in a file.
+
+    Spellings that never meet in one file (`eventId` here, `Event ID` there) are one column. Where two do meet, each spelling has
+    a column of its own in all files.
+    """
+    # a name may stand in a header twice: its places are told apart by their number
+    numbered = [[(name, header[:at].count(name)) for at, name in enumerate(header)] for header in headers]
+    met = {base for header in headers for base, count in Counter(map(_snake, header)).items() if count > 1}
+    columns: dict[Any, str] = {}
+    for name, number in (key for header in numbered for key in header):
+        base = _snake(name)
+        columns.setdefault((name, number) if base in met else base, name if base in met else base)
+    unique = dict(zip(columns, column_names(columns.values()), strict=True))
+    return [[unique[key if _snake(key[0]) in met else _snake(key[0])] for key in header] for header in numbered]
+
+
+def _snake(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    snake = re.sub(r"([a-z\d])([A-Z])|([A-Z])(?=[A-Z][a-z])", r"\1\3_\2", plain).lower()
+    # dlt reserves double underscores for paths
+    base = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]", "_", snake)).strip("_")[:_MAX_NAME].rstrip("_")
+    return base if base and not base[0].isdigit() else f"column_{base}".rstrip("_")
 
 
 def raw_schema(fields: Sequence[pa.Field], with_payload: bool = True) -> pa.Schema:
@@ -120,6 +145,20 @@ def stamped(
         array = fixed.get(field.name, columns.get(field.name))
         arrays.append(pa.nulls(count, field.type) if array is None else array)
     return pa.table(arrays, schema=schema)
+
+
+def in_batches(tables: Iterable[tuple[str, pa.Table]]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield named tables put together to about `BATCH_BYTES` each, so that writing many small ones costs no more than a large one."""
+    held: dict[str, list[pa.Table]] = {}
+    sizes: Counter[str] = Counter()
+    for name, table in tables:
+        held.setdefault(name, []).append(table)
+        sizes[name] += table.nbytes
+        if sizes[name] >= BATCH_BYTES:
+            yield name, pa.concat_tables(held.pop(name))
+            del sizes[name]
+    for name, rest in held.items():
+        yield name, pa.concat_tables(rest)
 
 
 def rejected_table(schema: pa.Schema, rows: Sequence[Rejected], stamp: Stamp) -> pa.Table:

@@ -4,107 +4,109 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO, cast
 
-from loaders.formats.raw import REPLACEMENT
+import numpy as np
 
-CHUNK_BYTES = 16 * 1024**2
+from loaders.formats.files import PAYLOAD_LIMIT, Landed, Unreadable
+from loaders.formats.raw import BATCH_BYTES, REPLACEMENT
+
+NEWLINE = b"\n"
+ANY_LINE_END = b"\r\n"
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
-class Unreadable(Exception):
-    """Raised when a file, or the rest of it, can't be read; carries a code and a detail."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
+class LongLine(bytes):
+    """The head of a line that is larger than the cap; the rest of it was passed over."""
 
 
-class CappedReader:
-    """Reads a file, gunzipping it when its name ends in `.gz`, up to a number of bytes.
-
-    Args:
-        path: The landed file.
-        limit: Most decompressed bytes that are read before `Unreadable` is raised.
-    """
-
-    def __init__(self, path: Path, limit: int) -> None:
-        opener = gzip.open if path.suffix == ".gz" else open
-        self._file = cast(BinaryIO, opener(path, "rb"))
-        self._limit = limit
-        self._left = limit
-
-    def read(self, size: int) -> bytes:
-        """Return up to `size` bytes, none at the end.
-
-        Raises:
-            Unreadable: When the file is no gzip, is cut short, or is larger than the limit.
-        """
-        try:
-            data = self._file.read(min(size, self._left + 1))
-        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-            raise Unreadable("file_unreadable", f"gzip: {error}") from error
-        self._left -= len(data)
-        if self._left < 0:
-            self._left = 0
-            raise Unreadable("file_too_large", f"more than {self._limit} bytes when decompressed")
-        return data
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def utf8_chunks(path: Path, limit: int) -> Iterator[bytes]:
-    """Yield a file's content in chunks that end at a line end, as UTF-8 without its BOM.
-
-    UTF-16 with a BOM is re-encoded. Other bytes are passed on as they are: who cuts them into
-    lines judges line by line. NUL becomes U+FFFD, since PostgreSQL can't store it.
+def raw_blocks(file: Landed, limit: int) -> Iterator[bytes]:
+    """Yield a file's bytes, gunzipped when its name says so.
 
     Raises:
-        Unreadable: After the chunks before the break were yielded.
+        Unreadable: When the file is no gzip, is cut short, or holds more than `limit` bytes.
     """
-    reader = CappedReader(path, limit)
-    try:
-        head = reader.read(CHUNK_BYTES)
-        encoding = _UTF16.get(head[:2])
-        decoder = codecs.getincrementaldecoder(encoding)("replace") if encoding else None
-        block = head[2:] if encoding else head.removeprefix(codecs.BOM_UTF8)
-        pending: list[bytes] = []
+    with cast(BinaryIO, (gzip.open if file.is_gzip else open)(file.path, "rb")) as opened:
+        size = 0
         while True:
-            failure = None
             try:
-                following = reader.read(CHUNK_BYTES) if block or head else b""
-            except Unreadable as error:
-                following, failure = b"", error
-            if decoder:
-                block = decoder.decode(block, final=not following).encode()
-            if b"\x00" in block:
-                block = block.replace(b"\x00", REPLACEMENT.encode())
-            cut = block.rfind(b"\n") + 1
-            if cut:
-                yield b"".join((*pending, block[:cut]))
-                pending = []
-            if cut < len(block):
-                pending.append(block[cut:])
-            if failure or not following:
-                break
-            block = following
-        if pending:
-            yield b"".join(pending)
-        if failure:
-            raise failure
-    finally:
-        reader.close()
+                block = opened.read(BATCH_BYTES)
+            except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+                raise Unreadable("file_unreadable", f"gzip: {error}") from error
+            if not block:
+                return
+            size += len(block)
+            if size > limit:
+                raise Unreadable("file_too_large", f"more than {limit} bytes when decompressed")
+            yield block
 
 
-def whole_text(path: Path, limit: int) -> bytes:
-    """Return a whole file as UTF-8 (see `utf8_chunks`)."""
-    return b"".join(utf8_chunks(path, limit))
+def utf8_blocks(file: Landed, limit: int) -> Iterator[bytes]:
+    """Yield a file's content as UTF-8 without its BOM.
+
+    UTF-16 with a BOM is re-encoded. Other bytes are passed on as they are: who cuts them into lines judges line by line. NUL
+    becomes U+FFFD, since PostgreSQL can't store it.
+
+    Raises:
+        Unreadable: After the blocks before the break were yielded.
+    """
+    decoder = None
+    for number, block in enumerate(raw_blocks(file, limit)):
+        if number == 0 and block[:2] in _UTF16:
+            decoder = codecs.getincrementaldecoder(_UTF16[block[:2]])("replace")
+            block = block[2:]
+        elif number == 0:
+            block = block.removeprefix(codecs.BOM_UTF8)
+        if decoder:
+            block = decoder.decode(block).encode()
+        yield block.replace(b"\x00", REPLACEMENT.encode())
+    if decoder:
+        yield decoder.decode(b"", final=True).encode()
+
+
+def line_chunks(blocks: Iterable[bytes], longest: int, ends: bytes = NEWLINE) -> Iterator[bytes]:
+    """Yield chunks that end at a line end, and a `LongLine` in place of each line of more than `longest` bytes.
+
+    What stands behind the last line end when the blocks break off belongs to what can't be read.
+    """
+    pending: list[bytes] = []
+    skipping = False
+    for block in blocks:
+        if skipping:
+            found = re.search(rb"\r\n|[" + ends + rb"]", block)
+            if not found:
+                continue
+            block, skipping = block[found.end() :], False
+        # a return at the end may be half of a line end
+        cut = max(block.rfind(ends[i : i + 1], 0, len(block) - (ends[i] != 10)) for i in range(len(ends))) + 1
+        if cut:
+            yield from _capped(b"".join((*pending, block[:cut])), longest, ends)
+            pending = []
+        pending.append(block[cut:])
+        if sum(map(len, pending)) > longest + 1:
+            head = b"".join(pending)[: longest + 2]
+            yield LongLine(head[:PAYLOAD_LIMIT])
+            pending, skipping = [], True
+    if any(pending):
+        yield from _capped(b"".join(pending), longest, ends)
+
+
+def _capped(chunk: bytes, longest: int, ends: bytes) -> Iterator[bytes]:
+    start = 0
+    if len(chunk) > longest:
+        data = np.frombuffer(chunk, dtype=np.uint8)
+        stops = np.append(np.flatnonzero(np.isin(data, list(ends))), len(chunk))
+        starts = np.append(0, stops[:-1] + 1)
+        for index in np.flatnonzero(stops - starts > longest):
+            if starts[index] > start:
+                yield chunk[start : starts[index]]
+            yield LongLine(chunk[starts[index] : stops[index]][:PAYLOAD_LIMIT])
+            start = int(stops[index]) + 1
+    if start < len(chunk):
+        yield chunk[start:]
 
 
 def escaped(data: bytes) -> str:

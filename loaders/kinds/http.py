@@ -1,214 +1,175 @@
-"""One guarded HTTP request: same origin only, under a total deadline and a size cap."""
+"""A guarded `requests` session: one origin only, under a total deadline and a size cap, on every hop."""
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import queue
 import threading
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from functools import partial
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import parse_url
 
 from loaders.attempt import Deadline
 from loaders.errors import SourceError
 from loaders.failures import classify
 
-_REDIRECTS = {301, 302, 303, 307, 308}
 _MAX_REDIRECTS = 5
 _BLOCK_BYTES = 256 * 1024
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Scheme, host and port: what a request may never leave."""
+def origin_of(url: str) -> str:
+    """Return scheme, host and port that `requests` connects to for a URL as it is sent.
 
-    scheme: str
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, url: str) -> Origin:
-        """Return a URL's origin; a URL that has none gives one that equals no other."""
-        try:
-            parts = urlsplit(url)
-            port = parts.port or _PORTS.get(parts.scheme, 0)
-            return cls(parts.scheme, (parts.hostname or "").lower(), port)
-        except ValueError:
-            return cls("", url, 0)
-
-    def check(self, url: str, what: str) -> None:
-        """Refuse a URL of another origin, before anything is sent there.
-
-        Raises:
-            SourceError: Deterministic; names the origin that was refused.
-        """
-        other = Origin.of(url)
-        if other == self:
-            return
-        shown = f"{other.scheme}://{other.host}"
-        raise SourceError(
-            f"refused, {what} leads to {_kind(other.host)}{shown} "
-            f"and only {self.scheme}://{self.host}:{self.port} may be asked",
-            code="refused",
-            transient=False,
-        )
+    Raises:
+        ValueError: When it is no http URL, has a user in it, or two readers of URLs would connect to different hosts.
+    """
+    parts, seen = urlsplit(url), parse_url(url)
+    host, other = parts.hostname, (seen.host or "").strip("[]").lower()
+    if parts.scheme not in _PORTS or not host or (host, parts.port) != (other, seen.port) or "@" in parts.netloc:
+        raise ValueError("no http URL, or one with a user in it, or one that can be read in two ways")
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{parts.port or _PORTS[parts.scheme]}"
 
 
-def _kind(host: str) -> str:
-    try:
-        return "the link-local address " if ipaddress.ip_address(host).is_link_local else ""
-    except ValueError:
-        return ""
+def origin_as_sent(url: str) -> str:
+    """Return the origin of a URL after `requests` has prepared it; see `origin_of`."""
+    return origin_of(requests.Request("GET", url).prepare().url or "")
 
 
-def request_line(request: Any) -> str:
-    """Return `GET /path?query` of a request for messages: no host, userinfo or credential."""
-    from requests import PreparedRequest
-    from requests.exceptions import RequestException
-
-    plain = PreparedRequest()
-    # without its authentication, which may go into the query
-    with suppress(RequestException, ValueError):
-        plain.prepare_url(request.url, request.params)
-    parts = urlsplit(plain.url or "")
+def request_line(request: requests.PreparedRequest) -> str:
+    """Return `GET /path?query` for messages: no host and no userinfo."""
+    parts = urlsplit(request.url or "")
     return f"{request.method} {parts.path or '/'}{'?' + parts.query if parts.query else ''}"
 
 
-class GuardedSession:
-    """Sends requests to one origin.
+def refused(text: str) -> SourceError:
+    """Return the error for a request that must not be sent."""
+    return SourceError(f"refused, {text}", code="refused", transient=False)
 
-    Args:
-        base_url: Its origin is the only one that is ever asked.
-        deadline: Bounds every request as a whole: a server that sends a byte now and then
-            satisfies every read timeout and still ends here.
-        timeout_s: For connecting and for each read.
-        max_bytes: Most bytes of a decoded body.
-    """
 
-    def __init__(self, base_url: str, deadline: Deadline, timeout_s: float, max_bytes: int) -> None:
-        import requests
+class _Transport(HTTPAdapter):
+    """Carries every request as it is sent, each hop of a redirect too."""
 
-        self.origin = Origin.of(base_url)
-        self._deadline = deadline
-        self._timeout_s = timeout_s
-        self._max_bytes = max_bytes
-        self.session = requests.Session()
-        # without this requests looks for the host in ~/.netrc
-        self.session.auth = _no_auth
+    def __init__(self, session: GuardedSession) -> None:
+        super().__init__()
+        self._session = session
 
-    def join(self, base_url: str, target: str, what: str) -> str:
-        """Return an absolute URL of the same origin.
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        """Check the origin where `requests` chooses what to connect to."""
+        allowed, other = self._session.origin, origin_of(request.url)
+        if other != allowed:
+            raise refused(f"{self._session.subject} leads to {other} and only {allowed} may be asked")
+        return super().build_connection_pool_key_attributes(request, verify, cert)
 
-        Raises:
-            SourceError: Deterministic, when the target is elsewhere or is no URL.
-        """
-        try:
-            url = urljoin(base_url, target)
-        except ValueError:
-            url = target
-        self.origin.check(url, what)
-        return url
-
-    def send(self, request: Any) -> Any:
-        """Send a `requests.Request` and return its response, with the whole body read.
-
-        Raises:
-            SourceError: For any failure, statuses of 400 and above included.
-        """
-        for _ in range(_MAX_REDIRECTS + 1):
-            self.origin.check(request.url, "the request")
-            response = self._in_time(request)
-            if response.status_code not in _REDIRECTS:
-                _check_status(response, request)
-                return response
-            target = self.join(response.url, response.headers.get("Location", ""), "a redirect")
-            request.url, request.params = target, {}
-        raise SourceError(
-            f"refused, more than {_MAX_REDIRECTS} redirects, {request_line(request)}",
-            code="refused",
-            transient=False,
-        )
-
-    def _in_time(self, request: Any) -> Any:
-        """Do the request in a thread, since no socket option bounds a request as a whole."""
-        subject = request_line(request)
-        self._deadline.check(subject)
-        answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+        """Do one exchange in a thread, since no socket option bounds a request as a whole."""
+        deadline, subject = self._session.deadline, self._session.subject
+        deadline.check(subject)
+        answer: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
+        options |= {"stream": True, "timeout": max(0.05, min(self._session.timeout_s, deadline.remaining()))}
 
         def work() -> None:
             try:
-                answer.put(self._exchange(request))
+                answer.put(self._exchange(request, options))
             except Exception as error:
                 answer.put(error)
 
         threading.Thread(target=work, daemon=True, name="request").start()
         try:
-            result = answer.get(timeout=self._deadline.remaining() + 0.05)
+            result = answer.get(timeout=deadline.remaining() + 0.05)
         except queue.Empty:
-            self._deadline.check(subject)
+            deadline.check(subject)
             raise
         if isinstance(result, Exception):
-            raise classify(result, subject) from result
+            raise result
         return result
 
-    def _exchange(self, request: Any) -> Any:
-        from requests.exceptions import RequestException
-
-        prepared = self.session.prepare_request(request)
-        subject = request_line(request)
-        timeout = max(0.05, min(self._timeout_s, self._deadline.remaining()))
-        settings = self.session.merge_environment_settings(prepared.url or "", {}, True, None, None)
-        try:
-            response = self.session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
-        except RequestException:
-            raise
-        except ValueError as error:
-            # requests looks at a redirect's target even when it must not follow it
-            raise SourceError(
-                f"refused, a redirect leads to no URL, {subject}", code="refused", transient=False
-            ) from error
-        blocks, size = [], 0
+    def _exchange(self, request: requests.PreparedRequest, options: dict[str, Any]) -> requests.Response:
+        response = super().send(request, **options)
+        session, body = self._session, bytearray()
         for block in response.iter_content(_BLOCK_BYTES):
-            size += len(block)
-            if size > self._max_bytes:
+            body += block
+            if len(body) > session.max_bytes:
                 response.close()
-                raise SourceError(
-                    f"page too large, {subject}: more than {self._max_bytes} bytes",
-                    code="page too large",
-                    transient=False,
-                )
-            blocks.append(block)
-            self._deadline.check(subject)
+                text = f"page too large, {session.subject}: more than {session.max_bytes} bytes"
+                raise SourceError(text, code="page too large", transient=False)
+            session.deadline.check(session.subject)
         # where requests itself keeps a body that was read
-        response._content = b"".join(blocks)
-        # requests prefers simplejson when it is installed, which refuses NaN
-        response.json = partial(  # type: ignore[method-assign]
-            json.loads, response._content
-        )
+        response._content = bytes(body)
+        status = response.status_code
+        if (status >= 300 and not response.is_redirect) or status == 204:
+            transient = status in (408, 425, 429) or status >= 500
+            raise SourceError(
+                f"HTTP {status}, {session.subject}",
+                code=f"HTTP {status}",
+                transient=transient,
+                retry_after_s=retry_after(response.headers.get("Retry-After")) if transient else None,
+            )
         return response
 
 
-def _no_auth(request: Any) -> Any:
-    return request
+class GuardedSession(requests.Session):
+    """Sends requests to one origin; whatever fails is a `SourceError`, statuses of 300 and above included.
 
+    Args:
+        url: Its origin is the only one that is ever asked, by a redirect neither.
+        deadline: Bounds every request as a whole: a server that sends a byte now and then
+            satisfies every read timeout and still ends here.
+        timeout_s: For connecting and for each read.
+        max_bytes: Most bytes of a decoded body.
+        read: Called with every answer that is no redirect; may refuse it with a `SourceError`.
+        subject: What is asked, for messages, without a credential.
+    """
 
-def _check_status(response: Any, request: Any) -> None:
-    status = response.status_code
-    if status < 400 and status not in (204, 304):
-        return
-    transient = status in (408, 425, 429) or status >= 500
-    raise SourceError(
-        f"HTTP {status}, {request_line(request)}",
-        code=f"HTTP {status}",
-        transient=transient,
-        retry_after_s=retry_after(response.headers.get("Retry-After")) if transient else None,
-    )
+    def __init__(
+        self,
+        url: str,
+        deadline: Deadline,
+        timeout_s: float,
+        max_bytes: int,
+        read: Callable[[requests.Response], None],
+        subject: str,
+    ) -> None:
+        super().__init__()
+        self.origin = origin_as_sent(url)
+        self.deadline = deadline
+        self.timeout_s = timeout_s
+        self.max_bytes = max_bytes
+        self.subject = subject
+        self._read = read
+        self.max_redirects = _MAX_REDIRECTS
+        # without this requests looks for the host in ~/.netrc
+        self.auth = lambda request: request
+        for scheme in _PORTS:
+            self.mount(f"{scheme}://", _Transport(self))
+
+    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+        """Keep the headers on a redirect: it can't leave the origin, and ~/.netrc is not asked."""
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        """Send a request and follow its redirects; the whole body is read.
+
+        Raises:
+            SourceError: For any failure.
+        """
+        try:
+            response = super().send(request, **options)
+            if not response.is_redirect:
+                self._read(response)
+            return response
+        except SourceError:
+            raise
+        except requests.TooManyRedirects as error:
+            raise refused(f"{self.subject} leads to more than {_MAX_REDIRECTS} redirects") from error
+        except ValueError as error:
+            raise refused(f"{self.subject} leads to what is no http URL") from error
+        except Exception as error:
+            raise classify(error, self.subject) from error
 
 
 def retry_after(header: str | None) -> float | None:

@@ -1,33 +1,36 @@
-"""Collect a paged JSON endpoint.
+"""Collect a paged JSON endpoint with dlt's `RESTClient`: its paginators, its authentication, its configuration.
 
-Paginators and authentication are dlt's own, built from the same configuration as its `rest_api`
-source takes. The loop around them is not dlt's `RESTClient.paginate`: that sends its
-authentication wherever a `next` link points, follows a `next` for ever, takes an error object for
-an empty page, and has no deadline (RELIABILITY.md has the trials).
+What dlt's client leaves open is closed below it, in the session that it sends its requests with (`loaders.kinds.http`;
+RELIABILITY.md has the trials): other origins, a `next` that never ends, an error object in a 200, a deadline.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pyarrow as pa
+from requests import PreparedRequest, Response
+from requests.auth import HTTPBasicAuth
 
 from loaders.attempt import Attempt, Deadline, Extraction, Stamp
 from loaders.errors import ConfigurationError, SourceError
+from loaders.failures import first_line
 from loaders.fields import MIB, Section, secret
 from loaders.formats.json import BrokenJson, NotThere, records, simple_path
 from loaders.formats.raw import PAYLOAD, TEXT, clean_text, raw_schema, stamped, without_nul
+from loaders.imports import import_alone
 from loaders.kinds.checks import Check, failed_check
-from loaders.kinds.http import GuardedSession, request_line
+from loaders.kinds.http import GuardedSession, origin_as_sent, refused, request_line
+from loaders.redact import register_secrets
 from loaders.templates import check_template, fill_template
 
 PAGINATORS = {
@@ -40,7 +43,7 @@ PAGINATORS = {
     "offset": ("limit", "offset", "maximum_offset"),
     "page_number": ("base_page", "page", "maximum_page"),
 }
-"""Types of dlt's rest_api paginators, and which of their options are whole numbers."""
+"""Types of dlt's rest_api paginators, and which of their options are whole numbers; those with some add to the first request."""
 AUTHS = {
     "bearer": ("token",),
     "api_key": ("api_key",),
@@ -48,19 +51,11 @@ AUTHS = {
     "oauth2_client_credentials": ("access_token_url", "client_id", "client_secret"),
 }
 """Types of dlt's rest_api authentication, and what each can't do without."""
+METHODS = ("GET", "POST")
 
-_NEEDS_ONLY_A_LINK = {"single_page", "json_link", "header_link", "header_cursor", "cursor", "auto"}
-"""Paginators that leave the first request as it is, so it can go out before dlt is imported."""
 _ERROR_KEYS = ("error", "errors")
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page: its bytes as received, its records' texts, and the response it came in."""
-
-    body: bytes
-    records: list[str]
-    response: Any
+_UNSAFE = re.compile(r"[\s\\\x00-\x1f]")
+_MAX_DIGITS = 4000
 
 
 def open_rest_api(source: RestApiSource, attempt: Attempt) -> Extraction:
@@ -73,26 +68,31 @@ def open_rest_api(source: RestApiSource, attempt: Attempt) -> Extraction:
     Raises:
         SourceError: When the first page can't be had.
     """
-    day = attempt.stamp.load_date
-    deadline = Deadline(min(source.total_timeout_s, attempt.deadline.remaining()))
-    session = GuardedSession(source.base_url, deadline, source.timeout_s, source.max_page_bytes)
-    schema = raw_schema([])
     attempt.landing.mkdir(parents=True, exist_ok=True)
     for old in attempt.landing.glob("page-*.json"):
         # pages of an earlier try at another endpoint
         old.unlink()
-    reader = _PageReader(source, session, day)
-    first = attempt.retry(reader.fetch, deadline)
+    day = attempt.stamp.load_date
+    pages = _Pages(source, attempt)
+    request = {
+        "method": source.method,
+        "headers": {"Accept": "application/json", **source.headers},
+        "params": source.query(day),
+        "json": _each_text(source.json, lambda text: fill_template(text, day)) or None,
+    }
+    url = endpoint_url(source, source.base_url, day)
+    if not PAGINATORS[source.paginator["type"]]:
+        pages.ask_ahead(url, request)
+    schema = raw_schema([])
     detail: dict[str, Any] = {"pages": 0}
 
     def tables() -> Iterator[tuple[str, pa.Table]]:
-        page = first
-        for number in itertools.count(1):
+        for number, page in enumerate(_paginate(source, pages, url, request), start=1):
             name = f"page-{number:05d}"
-            (attempt.landing / f"{name}.json").write_bytes(page.body)
+            (attempt.landing / f"{name}.json").write_bytes(page.response.content)
             detail["pages"] = number
-            if page.records:
-                texts = pa.array([without_nul(text) for text in page.records], TEXT)
+            if page:
+                texts = pa.array([without_nul(text) for text in page], TEXT)
                 yield (
                     source.table,
                     stamped(
@@ -104,96 +104,100 @@ def open_rest_api(source: RestApiSource, attempt: Attempt) -> Extraction:
                         source_rows=1,
                     ),
                 )
-            if not reader.advance(page):
-                return
-            page = attempt.retry(reader.fetch, deadline)
 
     return Extraction({source.table: schema}, tables(), detail=detail)
 
 
-def make_auth(options: Mapping[str, Any]) -> Any:
-    """Return what signs a request, None when nothing does.
-
-    The simple types are built here, the same as dlt's, so that the first request need not wait
-    for dlt's import; every other type is dlt's.
-    """
-    kind = options.get("type")
-    if kind is None:
-        return None
-    if kind == "http_basic":
-        from requests.auth import HTTPBasicAuth
-
-        return HTTPBasicAuth(options["username"], options["password"])
-    where = options.get("location", "header")
-    if kind == "bearer":
-        return lambda request: _with_header(request, "Authorization", f"Bearer {options['token']}")
-    if kind == "api_key" and where == "header":
-        name = options.get("name", "Authorization")
-        return lambda request: _with_header(request, name, options["api_key"])
-    from dlt.sources.rest_api.config_setup import create_auth
-
-    return create_auth(dict(options))  # type: ignore[arg-type]
-
-
-def make_paginator(options: Mapping[str, Any], response: Any) -> Any:
-    """Return dlt's paginator of the configured type; `auto` is judged from a first response."""
-    from dlt.sources.helpers.rest_client.detector import PaginatorFactory
-    from dlt.sources.helpers.rest_client.paginators import SinglePagePaginator
+def _paginate(source: RestApiSource, pages: _Pages, url: str, request: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield dlt's pages, each the list of its records' texts."""
+    import_alone("dlt.sources.rest_api")
+    from dlt.sources.helpers.rest_client.client import RESTClient
     from dlt.sources.rest_api.config_setup import create_paginator
 
-    paginator = create_paginator(dict(options))  # type: ignore[arg-type]
-    if paginator is None:
-        paginator, _ = PaginatorFactory().create_paginator(response)
-    return paginator or SinglePagePaginator()
+    class Client(RESTClient):
+        def extract_response(self, response: Response, data_selector: Any) -> list[Any]:
+            """Return the records as received: dlt's way is by way of Python values."""
+            return pages.records_of(response)
+
+    client = Client(source.base_url, paginator=create_paginator(dict(source.paginator)), session=pages)  # type: ignore[arg-type]
+    try:
+        # the selector only keeps dlt from guessing one
+        yield from client.paginate(url, data_selector="$", **request)
+    except ValueError as error:
+        raise refused(f"the page after {pages.subject} can't be asked for: {first_line(error)}") from error
 
 
-def _with_header(request: Any, name: str, value: str) -> Any:
-    request.headers[name] = value
-    return request
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a request body with its texts changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _each_text(item, change) for key, item in value.items()}
+    return [_each_text(item, change) for item in value] if isinstance(value, list) else value
 
 
-class _PageReader:
-    """Holds the request for the next page and moves it on with dlt's paginator."""
+class _Pages(GuardedSession):
+    """Sends for one page at a time: signed, tried again, read, and never the same one twice."""
 
-    def __init__(self, source: RestApiSource, session: GuardedSession, day: date) -> None:
-        from requests import Request
-
+    def __init__(self, source: RestApiSource, attempt: Attempt) -> None:
+        deadline = Deadline(min(source.total_timeout_s, attempt.deadline.remaining()))
+        limits = deadline, source.timeout_s, source.max_page_bytes
+        super().__init__(source.base_url, *limits, self._read_page, "")
         self._source = source
-        self._session = session
-        self._path = simple_path(source.data_selector)
-        self._paginator: Any = None
-        self._requests: set[str] = set()
+        self._retry = attempt.retry
+        self._sign = _make_auth(source.auth, limits)
+        # the elements of a list are what a plain path to it gives
+        self._path = simple_path((source.data_selector or "").removesuffix("[*]"))
+        self._requests: dict[tuple[Any, ...], Response | None] = {}
         self._contents: dict[bytes, int] = {}
-        self._request = Request(
-            "GET",
-            endpoint_url(source, source.base_url, day),
-            headers={"Accept": "application/json", **source.headers},
-            params={key: fill_template(value, day) for key, value in source.params.items()},
-        )
-        self._request.auth = make_auth(source.auth)
-        if source.paginator["type"] not in _NEEDS_ONLY_A_LINK:
-            self._paginator = make_paginator(source.paginator, None)
-            self._paginator.init_request(self._request)
-        self._remember_request()
 
-    def subject(self) -> str:
-        """Return the request for messages."""
-        return request_line(self._request)
+    def ask_ahead(self, url: str, request: dict[str, Any]) -> None:
+        """Ask for the first page now, and hand it out when dlt asks: importing dlt takes a second."""
+        response = self.request(url=url, **request)
+        (key,) = self._requests
+        self._requests[key] = response
 
-    def fetch(self) -> Page:
-        """Ask for the current page.
+    def send(self, request: PreparedRequest, **options: Any) -> Response:
+        """Return a page.
 
         Raises:
-            SourceError: Also, as transient, when a 200 holds no JSON or nothing at the selector.
+            SourceError: Also when it was read already; as transient, when a 200 holds no JSON or nothing at the selector.
         """
-        response = self._session.send(self._request)
+        if not options.get("allow_redirects", True):
+            # one hop of a page that is on its way
+            return super().send(request, **options)
+        self.subject = request_line(request)
+        key = (request.method, request.url, request.body)
+        if key in self._requests:
+            ahead, self._requests[key] = self._requests[key], None
+            if ahead is not None:
+                return ahead
+            raise SourceError(
+                f"endless pages, the page after {len(self._requests)} is one already read ({self.subject})",
+                code="endless pages",
+                transient=False,
+            )
+        self._requests[key] = None
+        return self._retry(lambda: self._send_signed(request, options), self.deadline)
+
+    def _send_signed(self, request: PreparedRequest, options: dict[str, Any]) -> Response:
+        # not as `auth` of the request: a token is fetched within the tries, and no message holds a key of the query
+        return super().send(self._sign(request.copy()), **options)
+
+    def records_of(self, response: Response) -> list[str]:
+        """Return the texts of a page's records."""
+        found: list[str] = response.records  # type: ignore[attr-defined]
+        return found
+
+    def _read_page(self, response: Response) -> None:
         body = response.content
         try:
             encoding = json.detect_encoding(body)
             if encoding == "utf-8" and (response.encoding or "").lower() == "iso-8859-1":
                 # requests assumes latin-1 for text/*; JSON is UTF-8 unless that fails
                 encoding = _utf8_or(body, "iso-8859-1")
-            found = self._records(body.decode(encoding))
+            text = body.decode(encoding)
+            found = self._records(text)
         except (BrokenJson, UnicodeDecodeError) as error:
             kind = "HTML" if body.lstrip()[:1] == b"<" else "a cut or broken body"
             raise self._bad_page(f"no JSON but {kind}", str(error)) from error
@@ -201,10 +205,12 @@ class _PageReader:
             message = f"nothing at data_selector {self._source.data_selector!r}"
             raise self._bad_page(message, body[:200].decode("utf-8", "replace")) from error
         self._check_repeated(found)
-        return Page(body, found, response)
+        response.records = found  # type: ignore[attr-defined]
+        # for paginators; requests prefers simplejson when it is installed, which refuses NaN
+        response.json = lambda **_: json.loads(text, parse_int=_integer)  # type: ignore[method-assign]
 
     def _bad_page(self, text: str, detail: str) -> SourceError:
-        return SourceError(f"bad page, {self.subject()}: {text}", code="bad page", transient=True, detail=detail)
+        return SourceError(f"bad page, {self.subject}: {text}", code="bad page", transient=True, detail=detail)
 
     def _records(self, text: str) -> list[str]:
         if self._path is None:
@@ -240,43 +246,10 @@ class _PageReader:
         earlier = self._contents.setdefault(digest, number)
         if earlier != number:
             raise SourceError(
-                f"repeated page, page {number} has the same records as page {earlier} ({self.subject()})",
+                f"repeated page, page {number} has the same records as page {earlier} ({self.subject})",
                 code="repeated page",
                 transient=False,
             )
-
-    def advance(self, page: Page) -> bool:
-        """Move the request on to the next page; False when there is none.
-
-        Raises:
-            SourceError: When the next page was read already or is at another origin.
-        """
-        if self._source.paginator["type"] == "single_page":
-            return False
-        if self._paginator is None:
-            self._paginator = make_paginator(self._source.paginator, page.response)
-        self._paginator.update_state(page.response, page.records)
-        if not self._paginator.has_next_page:
-            return False
-        try:
-            self._paginator.update_request(self._request)
-        except ValueError:
-            # a link that is no URL
-            self._request.url = ""
-        self._session.origin.check(str(self._request.url), "the next page")
-        self._remember_request()
-        return True
-
-    def _remember_request(self) -> None:
-        prepared = self._session.session.prepare_request(self._request)
-        key = f"{prepared.url}\n{prepared.body!r}"
-        if key in self._requests:
-            raise SourceError(
-                f"endless pages, the page after {len(self._requests)} is one already read ({self.subject()})",
-                code="endless pages",
-                transient=False,
-            )
-        self._requests.add(key)
 
 
 def _utf8_or(body: bytes, other: str) -> str:
@@ -285,6 +258,59 @@ def _utf8_or(body: bytes, other: str) -> str:
     except UnicodeDecodeError:
         return other
     return "utf-8"
+
+
+def _integer(digits: str) -> int | str:
+    # Python refuses to read longer ones, and no paginator needs them
+    return int(digits) if len(digits) < _MAX_DIGITS else digits
+
+
+def _make_auth(
+    options: Mapping[str, Any], limits: tuple[Deadline, float, int]
+) -> Callable[[PreparedRequest], PreparedRequest]:
+    """Return what signs a request.
+
+    The simple types are built here, the same as dlt's, so that the first request need not wait
+    for dlt's import; every other type is dlt's.
+    """
+    kind = options.get("type")
+    header = {}
+    if kind == "http_basic":
+        return HTTPBasicAuth(options["username"], options["password"])
+    if kind == "bearer":
+        header = {"Authorization": f"Bearer {options['token']}"}
+    elif kind == "api_key" and options.get("location", "header") == "header":
+        header = {options.get("name", "Authorization"): options["api_key"]}
+    if header or kind is None:
+
+        def sign(request: PreparedRequest) -> PreparedRequest:
+            request.headers.update(header)
+            return request
+
+        return sign
+    import_alone("dlt.sources.rest_api")
+    from dlt.sources.rest_api.config_setup import create_auth
+
+    auth: Any = create_auth(dict(options))  # type: ignore[arg-type]
+    if kind == "oauth2_client_credentials":
+        auth.session = _token_session(options["access_token_url"], limits)
+    return auth  # type: ignore[no-any-return]
+
+
+def _token_session(url: str, limits: tuple[Deadline, float, int]) -> GuardedSession:
+    subject = f"POST {url}"
+
+    def read(response: Response) -> None:
+        """Register the token, so that no message holds it."""
+        try:
+            answer = response.json()
+            register_secrets([answer["access_token"]])
+            int(answer.get("expires_in", 0))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            text = f"bad token answer, {subject}: no access_token in it, or no whole number in expires_in"
+            raise SourceError(text, code="bad token answer", transient=True) from error
+
+    return GuardedSession(url, *limits, read, subject)
 
 
 @dataclass(frozen=True)
@@ -305,17 +331,23 @@ class RestApiSource:
     total_timeout_s: float
     max_page_bytes: int
     allow_empty: bool
+    method: str = "GET"
+    json: Mapping[str, Any] = field(default_factory=dict)
     kind: ClassVar[str] = "rest_api"
     title: ClassVar[str] = "API"
     place: ClassVar[str] = "Endpoint"
     nothing_came: ClassVar[str] = "no page"
+    libraries: ClassVar[tuple[str, ...]] = ("requests",)
     retries_steps: ClassVar[bool] = True
 
     def location(self, day: date) -> str:
         """See `loaders.sources.Source`."""
         url = endpoint_url(self, self.base_url, day)
-        params = {key: fill_template(value, day) for key, value in self.params.items()}
-        return f"{url}?{urlencode(params)}" if params else url
+        return f"{url}?{urlencode(self.query(day))}" if self.params else url
+
+    def query(self, day: date) -> dict[str, str]:
+        """Return the parameters of the first request."""
+        return {key: fill_template(value, day) for key, value in self.params.items()}
 
     def subject(self, day: date) -> str:
         """See `loaders.sources.Source`."""
@@ -359,8 +391,8 @@ def read(name: str, section: Section) -> RestApiSource:
     fallback = section.text("fallback_url")
     return RestApiSource(
         name=name,
-        base_url=_http_url(section, "base_url", section.required("base_url", "https://host/v1")),
-        fallback_url=_http_url(section, "fallback_url", fallback) if fallback else None,
+        base_url=_http_url(f"{section.where}.base_url", section.required("base_url", "https://host/v1")),
+        fallback_url=_http_url(f"{section.where}.fallback_url", fallback) if fallback else None,
         path=section.template("path", "") or "",
         params=params,
         headers={key: str(value) for key, value in section.mapping("headers").items()},
@@ -372,7 +404,16 @@ def read(name: str, section: Section) -> RestApiSource:
         total_timeout_s=section.number("total_timeout_s", 600, 0.1),
         max_page_bytes=int(section.number("max_page_bytes", 256 * MIB, 1)),
         allow_empty=section.flag("allow_empty"),
+        method=_read_method(section),
+        json=_each_text(section.mapping("json"), lambda text: check_template(text, f"{section.where}.json")),
     )
+
+
+def _read_method(section: Section) -> str:
+    method = (section.text("method", "GET") or "").upper()
+    if method not in METHODS:
+        raise ConfigurationError(f"{section.where}.method = {method!r} is not one of: {', '.join(METHODS)}.")
+    return method
 
 
 def _read_paginator(value: Any, where: str) -> dict[str, Any]:
@@ -396,30 +437,30 @@ def _read_auth(name: str, value: Any, where: str) -> dict[str, Any]:
         raise ConfigurationError(f"{where}.auth.type = {kind!r} is not one of: {', '.join(AUTHS)}.")
     for key in AUTHS[kind]:
         options[key] = options.get(key) or secret(name, key, Section({}, f"{where}.auth"))
+    if "access_token_url" in options:
+        _http_url(f"{where}.auth.access_token_url", options["access_token_url"])
     return options
 
 
-def _http_url(section: Section, key: str, value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+def _http_url(where: str, value: str) -> str:
+    try:
+        origin_as_sent(value)
+        plain = not _UNSAFE.search(value)
+    except ValueError:
+        plain = False
+    if not plain:
         raise ConfigurationError(
-            f"{section.where}.{key} must be an http or https URL without a user in it; "
-            f"credentials go into {section.where}.auth."
+            f"{where} must be an http or https URL without a user in it; credentials go into auth."
         )
     return value
 
 
-class _Once:
-    """A retry that doesn't: a check shows what happens at the first try."""
-
-    def __call__(self, step: Callable[[], Any], within: Deadline | None = None) -> Any:
-        """Run the step."""
-        return step()
+def _once(step: Callable[[], Any], within: Deadline | None = None) -> Any:
+    """Run the step: a check shows what happens at the first try."""
+    return step()
 
 
 def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
-    from loaders.kinds.rest_api import open_rest_api
-
     checks = []
     endpoints = {"reach": source.base_url, "fallback": source.fallback_url}
     for name, base_url in endpoints.items():
@@ -427,7 +468,7 @@ def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
             continue
         with TemporaryDirectory() as folder:
             stamp = Stamp(day, "check", datetime.now(UTC))
-            attempt = Attempt(stamp, Path(folder), deadline, lambda _: None, _Once())
+            attempt = Attempt(stamp, Path(folder), deadline, lambda _: None, _once)
             try:
                 extraction = open_rest_api(replace(source, base_url=base_url), attempt)
                 rows = 0

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -17,20 +17,26 @@ from loaders.attempt import Attempt, Deadline, Extraction
 from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify
 from loaders.fields import GIB, Section, secret
-from loaders.formats.csv import CsvPlan, plan_csv, read_csv
-from loaders.formats.parquet import (
+from loaders.formats.files import (
     FORMATS,
     Landed,
+    Opened,
+    Options,
     Piece,
+    Unreadable,
     format_of,
-    open_parquet,
-    read_json,
-    read_json_lines,
-    read_parquet,
+    open_file,
     rejected_piece,
 )
-from loaders.formats.raw import TEXT, Rejected, column_names, raw_schema, rejected_table, stamped
-from loaders.formats.streams import Unreadable
+from loaders.formats.raw import (
+    BATCH_BYTES,
+    TEXT,
+    Rejected,
+    raw_schema,
+    rejected_table,
+    shared_column_names,
+    stamped,
+)
 from loaders.kinds.checks import Check, failed_check
 from loaders.templates import fill_template
 
@@ -43,20 +49,12 @@ _CHUNK_BYTES = 256 * 1024
 
 @dataclass(frozen=True)
 class ListedObject:
-    """One object as listed; `size` in bytes."""
+    """One object as listed; `below` is its key without the day's path, `size` is in bytes."""
 
     key: str
     etag: str
     size: int
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A landed file that can be opened: its columns' own names and how to read it."""
-
-    file: Landed
-    names: tuple[str, ...]
-    csv: CsvPlan | None = None
+    below: str
 
 
 def make_client(source: S3Source, deadline: Deadline) -> Any:
@@ -88,22 +86,51 @@ def make_client(source: S3Source, deadline: Deadline) -> Any:
     )
 
 
-def list_objects(client: Any, source: S3Source, prefix: str) -> list[ListedObject]:
+def list_objects(client: Any, source: S3Source, day: date) -> list[ListedObject]:
     """Return the day's objects, sorted by key.
 
-    Folder marks and names that begin with `_` or `.` (such as `_SUCCESS`) are no data; the glob
-    is matched against the key below the prefix and `*` crosses slashes.
+    The path is a folder, a single object, or how the keys of a folder's objects begin. Folder marks and what is below a name that
+    begins with `_` or `.` (`_SUCCESS`, `_temporary/`) are no data; the glob is matched against what follows the path, and `*`
+    crosses slashes.
     """
+    path, glob = fill_template(source.path, day), fill_template(source.file_glob, day)
+    items = [
+        item
+        for page in client.get_paginator("list_objects_v2").paginate(
+            Bucket=source.bucket, Prefix=path, PaginationConfig={"PageSize": LIST_PAGE}
+        )
+        for item in page.get("Contents", ())
+    ]
+    is_object = bool(path) and not path.endswith("/") and any(item["Key"] == path for item in items)
     found = []
-    for page in client.get_paginator("list_objects_v2").paginate(
-        Bucket=source.bucket, Prefix=prefix, PaginationConfig={"PageSize": LIST_PAGE}
-    ):
-        for item in page.get("Contents", ()):
-            below = item["Key"][len(prefix) :]
-            name = below.rpartition("/")[2]
-            if name and name[0] not in "_." and fnmatchcase(below, source.file_glob):
-                found.append(ListedObject(item["Key"], item["ETag"], item["Size"]))
+    for item in items:
+        below = _below(path, item["Key"], is_object)
+        if below and not _is_hidden(item["Key"][len(path) :]) and fnmatchcase(below, glob):
+            found.append(ListedObject(item["Key"], item["ETag"], item["Size"], below))
     return sorted(found, key=lambda listed: listed.key)
+
+
+def _below(path: str, key: str, is_object: bool) -> str | None:
+    """Return what of a key is below the path, None when it is no data of the day: `day/10/a.csv` is not below `day/1`."""
+    rest = key[len(path) :]
+    if key.endswith("/"):
+        return None
+    if is_object:
+        return path.rpartition("/")[2] + rest if rest[:1] in ("", "/") else None
+    if path[-1:].isalnum():
+        # what goes on in the same word is another name, and so is a folder that only begins so
+        return rest[1:] if rest.startswith("/") else None if rest[0].isalnum() or "/" in rest else rest
+    return rest
+
+
+def _is_hidden(rest: str) -> bool:
+    return any(part[0] in "_." for part in rest.split("/") if part not in ("", ".", ".."))
+
+
+def _where(source: S3Source, day: date) -> str:
+    """Return where a day's objects are, for people: the path, and the glob when it leaves some out."""
+    glob = fill_template(source.file_glob, day)
+    return source.subject(day) + (f" that match {glob!r}" if glob != "*" else "")
 
 
 def open_s3(source: S3Source, attempt: Attempt) -> Extraction:
@@ -112,37 +139,34 @@ def open_s3(source: S3Source, attempt: Attempt) -> Extraction:
     Raises:
         SourceError: When the day has no objects, or one was replaced while it was fetched.
     """
-    prefix = fill_template(source.path, attempt.stamp.load_date)
+    day = attempt.stamp.load_date
     client = make_client(source, attempt.deadline)
-    listed = list_objects(client, source, prefix)
+    listed = list_objects(client, source, day)
     if not listed and not source.allow_empty:
-        raise no_data_error(f"no data: no objects below s3://{source.bucket}/{prefix}")
+        raise no_data_error(f"no data: no objects below {_where(source, day)}")
     attempt.progress(f"Files: {_describe(listed)}")
-    landed, rejected = _land(client, source, prefix, listed, attempt)
-    plans, unreadable = _plan(source, landed)
-    names = [n for plan in plans for n in column_names(plan.names)]
-    columns = list(dict.fromkeys([*column_names(source.columns), *names]))
-    schema = raw_schema([pa.field(name, TEXT) for name in columns])
+    landed, rejected = _land(client, source, listed, attempt)
+    files, refused = _open(source, landed, attempt)
+    rejected += refused
+    schema, names = _schema(source, files)
     detail = {
         "files": len(listed),
         "bytes": sum(item.size for item in listed),
         "formats": sorted({format_of(item.key) or "unknown" for item in listed}),
     }
+    # what a row takes beside the values of its own file: the fixed columns, and those of other files
+    rows = max(1, BATCH_BYTES // (256 + 5 * len(schema)))
 
     def tables() -> Iterator[tuple[str, pa.Table]]:
-        for key, piece in _pieces(source, plans, [*rejected, *unreadable]):
+        for key, piece in _pieces(files, names, rejected):
             if piece.rejected:
                 yield source.table, rejected_table(schema, piece.rejected, attempt.stamp)
-            if piece.count:
+            for start in range(0, piece.count, rows):
+                part = piece.slice(start, rows)
                 yield (
                     source.table,
                     stamped(
-                        schema,
-                        piece.columns,
-                        piece.count,
-                        stamp=attempt.stamp,
-                        source_object=key,
-                        source_rows=piece.rows,
+                        schema, part.columns, part.count, stamp=attempt.stamp, source_object=key, source_rows=part.rows
                     ),
                 )
 
@@ -172,14 +196,15 @@ def refusal(below: str) -> str | None:
 
 
 def _land(
-    client: Any, source: S3Source, prefix: str, listed: list[ListedObject], attempt: Attempt
+    client: Any, source: S3Source, listed: list[ListedObject], attempt: Attempt
 ) -> tuple[list[Landed], list[Rejected]]:
     """Save every object's bytes below the landing folder, those of an earlier try not again."""
     have: dict[str, str] = attempt.memory.setdefault("etags", {})
-    landed, rejected, wanted = [], [], []
+    folders = {str(parent) for item in listed for parent in PurePosixPath(item.below).parents}
+    landed: dict[Path, Landed] = {}
+    rejected, wanted = [], []
     for item in listed:
-        below = item.key[len(prefix) :]
-        why = refusal(below)
+        why = refusal(item.below)
         if why is None and format_of(item.key) is None:
             known = ", ".join(FORMATS)
             why = f"the format is not known; known are {known}, each also with .gz"
@@ -187,10 +212,16 @@ def _land(
         elif why is not None:
             rejected.append(Rejected(item.key, 0, "key_refused", why))
         else:
-            path = attempt.landing / below
-            landed.append(Landed(item.key, path))
-            if have.get(item.key) != item.etag:
+            # an object may have the name of a folder; no data has a name that begins with _
+            path = attempt.landing / item.below / "_object" if item.below in folders else attempt.landing / item.below
+            while path in landed:
+                path = path.with_name(f"_{path.name}")
+            landed[path] = Landed(item.key, path)
+            if have.get(item.key) != item.etag or not path.is_file():
                 wanted.append((item, path))
+    # an object of an earlier try that is gone since must not be archived as one of the day
+    for stale in set(filter(Path.is_file, attempt.landing.rglob("*"))) - landed.keys():
+        stale.unlink()
 
     def fetch(job: tuple[ListedObject, Path]) -> None:
         item, path = job
@@ -205,7 +236,7 @@ def _land(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return landed, rejected
+    return list(landed.values()), rejected
 
 
 def _fetch(client: Any, source: S3Source, item: ListedObject, path: Path, deadline: Deadline) -> None:
@@ -228,50 +259,53 @@ def _fetch(client: Any, source: S3Source, item: ListedObject, path: Path, deadli
         for chunk in answer["Body"].iter_chunks(_CHUNK_BYTES):
             deadline.check(f"GET {item.key}")
             file.write(chunk)
+        if file.tell() != item.size:
+            raise SourceError(
+                f"object cut short, s3://{source.bucket}/{item.key} has {item.size} bytes and {file.tell()} came",
+                code="object cut short",
+                transient=True,
+            )
 
 
-def _plan(source: S3Source, landed: list[Landed]) -> tuple[list[_Plan], list[Rejected]]:
+def _open(source: S3Source, landed: list[Landed], attempt: Attempt) -> tuple[list[Opened], list[Rejected]]:
     """Open every file once for its columns, so that all batches can have the same schema."""
-    plans, unreadable = [], []
+    files, rejected = [], []
     for file in landed:
-        kind = format_of(file.key)
         try:
-            if kind == "Parquet":
-                opened = open_parquet(file, source.max_object_bytes)
-                plans.append(_Plan(file, tuple(opened.schema_arrow.names)))
-            elif kind == "CSV":
-                header = () if source.csv_header else source.columns
-                plan = plan_csv(file, source.max_object_bytes, source.csv_delimiter, header)
-                plans.append(_Plan(file, plan.header, plan))
-            else:
-                plans.append(_Plan(file, ()))
+            files.append(open_file(file, source.options()))
         except Unreadable as error:
-            unreadable.append(Rejected(file.key, 0, error.code, error.detail))
-    return plans, unreadable
+            rejected.append(Rejected(file.key, 0, error.code, error.detail))
+    schema, names = _schema(source, files)
+    if attempt.max_columns is None or len(schema) <= attempt.max_columns:
+        return files, rejected
+    kept, columns = [], set(_schema(source, [])[0].names)
+    # the narrow ones first: a file that is too wide must not keep others out
+    for opened, own in sorted(zip(files, names, strict=True), key=lambda pair: len(pair[1])):
+        if len(columns | set(own)) <= attempt.max_columns:
+            columns |= set(own)
+            kept.append(opened.file)
+        else:
+            detail = f"{len(own):,} columns, with those of the day's other files more than the {attempt.max_columns:,} of a table"
+            rejected.append(Rejected(opened.file.key, 0, "too_many_columns", detail))
+    return [opened for opened in files if opened.file in kept], rejected
 
 
-def _pieces(source: S3Source, plans: list[_Plan], rejected: list[Rejected]) -> Iterator[tuple[str, Piece]]:
-    for plan in plans:
+def _schema(source: S3Source, files: list[Opened]) -> tuple[pa.Schema, list[list[str]]]:
+    """Return the raw table's schema, and the names of each file's columns in it."""
+    own, *names = shared_column_names([source.columns, *(opened.names for opened in files)])
+    columns = dict.fromkeys(name for header in (own, *names) for name in header)
+    return raw_schema([pa.field(name, TEXT) for name in columns]), names
+
+
+def _pieces(files: list[Opened], names: list[list[str]], rejected: list[Rejected]) -> Iterator[tuple[str, Piece]]:
+    for opened, columns in zip(files, names, strict=True):
         try:
-            for piece in _read(source, plan):
-                yield plan.file.key, piece
+            for piece in opened.read(columns):
+                yield opened.file.key, piece
         except Unreadable as error:
-            rejected.append(Rejected(plan.file.key, 0, error.code, error.detail))
+            rejected.append(Rejected(opened.file.key, 0, error.code, error.detail))
     if rejected:
         yield "", rejected_piece(*rejected)
-
-
-def _read(source: S3Source, plan: _Plan) -> Iterator[Piece]:
-    limit = source.max_object_bytes
-    names = column_names(plan.names)
-    kind = format_of(plan.file.key)
-    if plan.csv is not None:
-        return read_csv(plan.file, plan.csv, names, limit, source.csv_delimiter)
-    if kind == "Parquet":
-        return read_parquet(plan.file, open_parquet(plan.file, limit), names)
-    if kind == "JSON":
-        return read_json(plan.file, limit, source.data_selector)
-    return read_json_lines(plan.file, limit)
 
 
 @dataclass(frozen=True)
@@ -303,11 +337,23 @@ class S3Source:
     allow_empty: bool
     timeout_s: float
     credentials: S3Credentials
+    max_record_bytes: int = Options.max_record_bytes
     kind: ClassVar[str] = "s3"
     title: ClassVar[str] = "S3"
     place: ClassVar[str] = "Bucket"
     nothing_came: ClassVar[str] = "no objects"
+    libraries: ClassVar[tuple[str, ...]] = ("boto3", "boto3.s3.inject", "botocore.config")
     retries_steps: ClassVar[bool] = False
+
+    def options(self) -> Options:
+        """Return how its files are read."""
+        return Options(
+            self.max_object_bytes,
+            self.max_record_bytes,
+            self.data_selector,
+            self.csv_delimiter,
+            () if self.csv_header else self.columns,
+        )
 
     def location(self, day: date) -> str:
         """See `loaders.sources.Source`."""
@@ -362,13 +408,14 @@ def read(name: str, section: Section) -> S3Source:
         name=name,
         bucket=parts.netloc,
         path=section.template("path", "") or "",
-        file_glob=section.text("file_glob", "*") or "*",
+        file_glob=section.template("file_glob", "*") or "*",
         table=section.name("table", "events"),
         columns=columns,
         data_selector=section.text("data_selector"),
         csv_delimiter=section.text("csv_delimiter", ",") or ",",
         csv_header=header,
-        max_object_bytes=int(section.number("max_object_bytes", 4 * GIB, 1)),
+        max_object_bytes=int(section.number("max_object_bytes", Options.max_object_bytes, 1)),
+        max_record_bytes=int(section.number("max_record_bytes", Options.max_record_bytes, 1)),
         allow_empty=section.flag("allow_empty"),
         timeout_s=section.number("timeout_s", 60, 0.1),
         credentials=S3Credentials(
@@ -381,6 +428,10 @@ def read(name: str, section: Section) -> S3Source:
     )
     if len(source.csv_delimiter) != 1:
         raise ConfigurationError(f"{section.where}.csv_delimiter = {source.csv_delimiter!r} must be one character.")
+    if source.max_record_bytes > GIB:
+        raise ConfigurationError(
+            f"{section.where}.max_record_bytes = {source.max_record_bytes} must be at most {GIB} (1 GiB)."
+        )
     credentials.done()
     return source
 
@@ -393,28 +444,23 @@ def _partner(name: str, key: str, credentials: Section) -> str | None:
 
 
 def _check(source: S3Source, day: date, deadline: Deadline) -> list[Check]:
-    from loaders.kinds.s3 import list_objects, make_client
-    from loaders.templates import fill_template
-
-    prefix = fill_template(source.path, day)
-    where = f"s3://{source.bucket}/{prefix}"
     try:
         client = make_client(source, deadline)
-        listed = list_objects(client, source, prefix)
+        listed = list_objects(client, source, day)
     except Exception as error:
-        failure = classify(error, where)
-        name = "reach" if failure.transient else "list"
-        return [failed_check(name, error, where, f"{_S3_RIGHTS['list']} on bucket {source.bucket}")]
+        subject = source.subject(day)
+        name = "reach" if classify(error, subject).transient else "list"
+        return [failed_check(name, error, subject, f"{_S3_RIGHTS['list']} on bucket {source.bucket}")]
     checks = [
         Check("reach", True, f"{source.credentials.endpoint_url or 'Amazon S3'} answers"),
         Check("list", True, f"bucket {source.bucket} can be listed"),
-        Check("day", bool(listed) or source.allow_empty, f"{len(listed)} objects below {where}"),
+        Check("day", bool(listed) or source.allow_empty, f"{len(listed)} objects below {_where(source, day)}"),
     ]
     if listed:
         try:
             client.head_object(Bucket=source.bucket, Key=listed[0].key)
             checks.append(Check("read", True, f"{listed[0].key} can be read"))
         except Exception as error:
-            right = f"{_S3_RIGHTS['read']} on {source.bucket}/{prefix}*"
+            right = f"{_S3_RIGHTS['read']} on {source.location(day)}*"
             checks.append(failed_check("read", error, listed[0].key, right))
     return checks

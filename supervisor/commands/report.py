@@ -6,12 +6,12 @@ from datetime import date
 from pathlib import Path
 
 from supervisor.commands.answer import Place, answer, say_note
+from supervisor.commands.explain import explain_run
 from supervisor.common.command_line import command_line
 from supervisor.common.errors import UsageError
-from supervisor.record.explain import explain_run
-from supervisor.record.history import newest_run
+from supervisor.record.history import local_run, newest_run, read_run
 from supervisor.record.journal import report_path
-from supervisor.show.report.write import ReportWriter, find_run
+from supervisor.show.report.write import ReportWriter
 from supervisor.show.terminal import Terminal
 from supervisor.warehouse.reading import reading
 
@@ -27,7 +27,7 @@ def report(place: Place, run_id: str | None, day: date | None, output: Path | No
                 if newest is None:
                     raise UsageError(f"{day or 'no day'} was never run. Run: {command_line(day, place.target)}")
                 wanted = newest.run_id
-            run = find_run(session, place.work_dir, wanted)
+            run = local_run(place.work_dir, wanted) or read_run(session, wanted)
             if run is None:
                 explain_run(session, place.work_dir, place.target, wanted)
                 raise UsageError(f"run '{wanted}' never ended, so there is nothing to report")

@@ -56,7 +56,7 @@ def replay(request: Request, console_mode: ConsoleMode, *, read_references: bool
 
 def _ended(result: Result, as_json: bool) -> int:
     if as_json and result.summary is not None:
-        print_json(result.summary)
+        print_json(result.summary.as_dict())
     return result.exit_code
 
 
@@ -92,8 +92,8 @@ def show_backfill(backfill: Backfill, out: Terminal) -> None:
             (
                 one.date.isoformat(),
                 (one.status, _style(one.exit_code)),
-                count(one.summary["published"]) if one.summary and one.exit_code in PUBLISHED_CODES else "-",
-                str(one.summary["run_id"]) if one.summary else "-",
+                count(one.summary.published) if one.summary and one.exit_code in PUBLISHED_CODES else "-",
+                one.summary.run_id if one.summary else "-",
             )
             for one in backfill.outcomes
         ],
@@ -105,7 +105,7 @@ def show_backfill(backfill: Backfill, out: Terminal) -> None:
     for one in escalated:
         assert one.summary is not None
         out.line(f"Why {one.date} was not published:")
-        out.command(command_line(None, backfill.target, f"explain {one.summary['run_id']}"))
+        out.command(command_line(None, backfill.target, f"explain {one.summary.run_id}"))
     span = f"--from {open_days[0].date} --to {open_days[-1].date}"
     out.line(f"{plural(len(open_days), 'day')} left. To go on, once the cause is fixed:")
     out.command(command_line(None, backfill.target, span))

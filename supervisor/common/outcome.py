@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, unique
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 Mark = Literal["ok", "warning", "failed"]
 SIGNAL_CODE = 128
@@ -21,41 +20,87 @@ class Row:
         exit_code: Of the process.
         is_published: Whether the day is in the published tables.
         mark: How it is shown: fine, worth a look, bad.
-        headline: Closing words of a run.
-        told: What came of the day, for people.
         meaning: Line of the exit code in the help; lines of one code are joined.
+        headline: Closing words of a run.
+        told: What came of the day, in the words of `explain`.
+        verdict: First words of the report.
+        answer: What the report says to whoever wants to use the day's numbers.
     """
 
     status: str
     exit_code: int
     is_published: bool
     mark: Mark
+    meaning: str
     headline: str
     told: str
-    meaning: str
+    verdict: str
+    answer: str
+
+    @property
+    def sign(self) -> str:
+        """The sign of its mark."""
+        return _SIGNS[self.mark]
+
+    @property
+    def colour(self) -> str:
+        """The colour of its mark, as rich calls it."""
+        return _COLOURS[self.mark]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nobody needs to look."""
+        return self.exit_code == 0
+
+    @property
+    def incident(self) -> str:
+        """What an alert calls a day that ended so; "" where nobody needs to know."""
+        return "" if self.is_good else "partial" if self.is_published else self.status.lower()
+
+
+_SIGNS: dict[Mark, str] = {"ok": "✓", "warning": "⚠", "failed": "✗"}
+_COLOURS: dict[Mark, str] = {"ok": "green", "warning": "yellow", "failed": "red"}
+_UNCHANGED = "There are no new numbers. What was published before this run is unchanged."
 
 
 @unique
 class Outcome(Row, Enum):
     """Every way in which a command ends, the worst last: a backfill ends as its worst day."""
 
-    SUCCESS = "SUCCESS", 0, True, "ok", "SUCCESS", "the day was published", "goal met"
-    NOTHING_TO_DO = "NOTHING_TO_DO", 0, True, "ok", "NOTHING TO DO", "the day was complete before", "nothing to do"
+    SUCCESS = (
+        *("SUCCESS", 0, True, "ok", "goal met", "SUCCESS", "the day was published"),
+        *("Published, goal met", "You can use this day's numbers."),
+    )
+    NOTHING_TO_DO = (
+        *("NOTHING_TO_DO", 0, True, "ok", "nothing to do", "NOTHING TO DO", "the day was complete before"),
+        *("Nothing to do", "Nothing had to be done: this day is complete."),
+    )
     PARTIAL = (
-        *("PARTIAL", 3, True, "warning", "PARTIAL SUCCESS", "the day was published without a source"),
-        "published, but partial: a source is missing",
+        *("PARTIAL", 3, True, "warning", "published, but partial: a source is missing"),
+        *("PARTIAL SUCCESS", "the day was published without a source"),
+        *("Published in part", "Use this day's numbers with care: they are incomplete."),
     )
     LIMIT_MISSED = (
-        *("SUCCESS", 3, True, "warning", "SUCCESS", "the day was published, and a limit was missed"),
-        "a limit was missed",
+        *("SUCCESS", 3, True, "warning", "a limit was missed"),
+        *("PUBLISHED, goal not met in full", "the day was published, and a limit was missed"),
+        *("Published, goal not met in full", "The numbers are published; read first what was not met."),
     )
     ESCALATED = (
-        *("ESCALATED", 4, False, "failed", "ESCALATED", "nothing was published"),
-        "escalated: nothing was published",
+        *("ESCALATED", 4, False, "failed", "escalated: nothing was published"),
+        *("ESCALATED", "nothing was published", "Not published, escalated", _UNCHANGED),
     )
-    FAILED = "FAILED", 1, False, "failed", "FAILED", "it broke off", "unexpected error"
-    LOCKED = "LOCKED", 5, False, "failed", "LOCKED", "another run holds the lock", "another run holds the lock"
-    USAGE = "USAGE", 2, False, "failed", "USAGE", "the command can't be run", "usage or configuration"
+    FAILED = (
+        *("FAILED", 1, False, "failed", "unexpected error"),
+        *("FAILED", "it broke off", "Not published, failed", _UNCHANGED),
+    )
+    LOCKED = (
+        *("LOCKED", 5, False, "failed", "another run holds the lock"),
+        *("LOCKED", "another run holds the lock", "Not run, another run holds the lock", _UNCHANGED),
+    )
+    USAGE = (
+        *("USAGE", 2, False, "failed", "usage or configuration"),
+        *("USAGE", "the command can't be run", "Not run, usage", _UNCHANGED),
+    )
 
     @classmethod
     def of(cls, status: str, exit_code: int | None = None) -> Self:
@@ -76,11 +121,6 @@ class Outcome(Row, Enum):
         """Return how bad an exit code is, higher for worse; a signal's is the worst of all."""
         return next((place for place, one in enumerate(cls) if one.exit_code == exit_code), len(cls))
 
-    @property
-    def is_good(self) -> bool:
-        """Whether nobody needs to look."""
-        return self.exit_code == 0
-
 
 PUBLISHED_CODES = frozenset(one.exit_code for one in Outcome if one.is_published)
 PUBLISHED_STATUSES = tuple(
@@ -89,9 +129,9 @@ PUBLISHED_STATUSES = tuple(
 """Statuses of a run that has published its day."""
 
 
-def exit_code_lines(outcomes: Iterable[Any] = Outcome) -> list[tuple[int, str]]:
+def exit_code_lines() -> list[tuple[int, str]]:
     """Return each exit code with its meaning, in the order of the codes."""
     meanings: dict[int, list[str]] = {}
-    for one in outcomes:
+    for one in Outcome:
         meanings.setdefault(one.exit_code, []).append(one.meaning)
     return [(code, ", or ".join(said)) for code, said in sorted(meanings.items())]

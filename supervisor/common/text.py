@@ -15,16 +15,6 @@ from typing import Any
 
 UNKNOWN = "unknown"
 _MOST_DIGITS = 12
-_FRACTION_METRICS = frozenset({"completeness", "accuracy", "consistency"})
-_UNITS = {
-    "fraction": "fraction", "ratio": "fraction", "share": "fraction", "percent": "fraction",
-    "%": "fraction", "s": "s", "seconds": "s", "min": "min", "minutes": "min",
-    "mb": "MB", "gb": "GB", "cores": "cores", "count": "count", "records": "count",
-}  # fmt: skip
-_SUFFIXES = (
-    ("_rate", "fraction"), ("_ratio", "fraction"), ("_share", "fraction"), ("duration", "s"),
-    ("_s", "s"), ("_seconds", "s"), ("_minutes", "min"), ("_mb", "MB"), ("_gb", "GB"),
-)  # fmt: skip
 _OPERATORS = {">=": "≥", "<=": "≤", "==": "=", "!=": "≠"}
 
 _ESCAPE_SEQUENCE = re.compile(
@@ -157,18 +147,10 @@ def duration(seconds: Any, *, against: Any = None) -> str:
     return " ".join(part for part in parts if part)
 
 
-def unit_of(metric: str, unit: str | None = None) -> str:
-    """Return the kind of a metric: "fraction", "s", "min", "MB", "GB", "cores" or "count"."""
-    if unit and unit.lower() in _UNITS:
-        return _UNITS[unit.lower()]
-    if metric in _FRACTION_METRICS:
-        return "fraction"
-    return next((kind for suffix, kind in _SUFFIXES if metric.endswith(suffix)), "count")
-
-
 def measure(value: Any, kind: str, *, against: Any = None) -> str:
-    """Format a figure of the given kind (see `unit_of`), honestly rounded against a threshold.
+    """Format a figure honestly rounded against a threshold.
 
+    The kind is a metric's unit: "fraction", "s", "min", "MB", "GB", "cores" or "count".
     1,000 MB (10^6 bytes) and more read as GB (10^9 bytes).
     """
     if isinstance(value, bool):

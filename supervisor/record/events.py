@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.goal.criteria import CriterionResult
 from supervisor.record.figures import DayFigures
 from supervisor.record.ledger import LoadOutcome
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class RunStarted(Event):
 class RunFinished(Event):
     """A run is over, or none was needed; the summary is the content of `summary.json`."""
 
-    summary: Mapping[str, Any]
+    summary: Summary
 
 
 @dataclass(frozen=True)

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import Any
 
 from supervisor.record.ledger import LoadOutcome
 from supervisor.warehouse.base import Session
-
-SCHEMA_VERSION = 1
-_COUNTS = (
-    "collected",
-    "quarantined",
-    "transformed",
-    "defaulted",
-    "missing_required",
-    "out_of_range",
-    "corrected",
-    "duplicates",
-    "anomalies",
-    "late",
-    "orphans",
-    "published",
-)
 
 
 @dataclass(frozen=True)
@@ -78,6 +62,9 @@ class DayFigures:
     def lost(self) -> int:
         """Records that are nowhere: must be 0."""
         return abs(self.collected - self.published - self.quarantined - self.duplicates)
+
+
+_COUNTS = tuple(count.name for count in fields(DayFigures))
 
 
 def _share(part: int, whole: int) -> Fraction | None:

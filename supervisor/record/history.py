@@ -7,41 +7,19 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from supervisor.record.ledger import has_ledger
+from supervisor.record.ledger import HAS_PUBLISHED, has_ledger
 from supervisor.warehouse.base import Session
 
-PUBLISHED = ("SUCCESS", "PARTIAL")
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
+
 REQUEST_FILE = "request.json"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """A run that came to an end.
-
-    Attributes:
-        published: Rows of the day after it; None when it published nothing.
-        summary: The content of its `summary.json`.
-    """
-
-    run_id: str
-    date: date
-    target: str
-    status: str
-    exit_code: int
-    finished_at: datetime
-    published: int | None
-    summary: Mapping[str, Any] = field(repr=False)
-
-    @property
-    def has_published(self) -> bool:
-        """Whether readers saw the day as this run built it."""
-        return self.status in PUBLISHED
 
 
 @dataclass(frozen=True)
@@ -54,52 +32,31 @@ class DayHistory:
         loaded: Sources whose raw records of the day are there.
     """
 
-    published: RunRecord | None = None
-    last: RunRecord | None = None
+    published: Summary | None = None
+    last: Summary | None = None
     loaded: tuple[str, ...] = ()
 
 
-def record_of(summary: Mapping[str, Any]) -> RunRecord:
-    """Make a record from the content of a `summary.json`."""
-    return RunRecord(
-        run_id=summary["run_id"],
-        date=date.fromisoformat(summary["date"]),
-        target=summary["target"],
-        status=summary["status"],
-        exit_code=summary["exit_code"],
-        finished_at=datetime.fromisoformat(summary["finished_at"]),
-        published=summary["published"] if summary["status"] in PUBLISHED else None,
-        summary=summary,
-    )
-
-
-def read_runs(session: Session, first: date, last: date) -> list[RunRecord]:
+def read_runs(session: Session, first: date, last: date) -> list[Summary]:
     """Read for each day the newest run and the newest one that published it, the oldest run first."""
     if not has_ledger(session):
         return []
     rows = session.query(
-        "select run_id, load_date, target, status, exit_code, finished_at, count_published, summary from ("
-        "select *, row_number() over (partition by load_date order by finished_at desc) as recency, "
-        "row_number() over (partition by load_date, case when status in ('SUCCESS', 'PARTIAL') then 1 else 0 end "
+        "select summary from (select *, row_number() over (partition by load_date order by finished_at desc) as recency, "
+        f"row_number() over (partition by load_date, case when {HAS_PUBLISHED} then 1 else 0 end "
         "order by finished_at desc) as recency_of_kind from metadata.pipeline_runs where load_date between ? and ?) "
-        "as ranked where recency = 1 or (recency_of_kind = 1 and status in ('SUCCESS', 'PARTIAL')) "
+        f"as ranked where recency = 1 or (recency_of_kind = 1 and {HAS_PUBLISHED}) "
         "order by finished_at",
         (first, last),
     )
-    return [_record(row) for row in rows]
+    return [_summary(row["summary"]) for row in rows]
 
 
-def _record(row: Mapping[str, Any]) -> RunRecord:
-    return RunRecord(
-        run_id=row["run_id"],
-        date=row["load_date"],
-        target=row["target"],
-        status=row["status"],
-        exit_code=row["exit_code"],
-        finished_at=row["finished_at"],
-        published=row["count_published"] if row["status"] in PUBLISHED else None,
-        summary=json.loads(row["summary"]),
-    )
+def _summary(text: str) -> Summary:
+    # pydantic takes a while to import, and a run's start reads no summary
+    from supervisor.record.summary import Summary
+
+    return Summary.model_validate_json(text)
 
 
 def read_loaded(session: Session, first: date, last: date) -> dict[date, tuple[str, ...]]:
@@ -128,10 +85,10 @@ def known_days(session: Session, count: int) -> list[date]:
     return [row["load_date"] for row in reversed(rows)]
 
 
-def group_days(runs: Iterable[RunRecord], loaded: Mapping[date, Sequence[str]]) -> dict[date, DayHistory]:
+def group_days(runs: Iterable[Summary], loaded: Mapping[date, Sequence[str]]) -> dict[date, DayHistory]:
     """Put runs, the oldest first, and loads together by day."""
-    newest: dict[date, RunRecord] = {}
-    published: dict[date, RunRecord] = {}
+    newest: dict[date, Summary] = {}
+    published: dict[date, Summary] = {}
     for run in runs:
         newest[run.date] = run
         if run.has_published:
@@ -141,25 +98,25 @@ def group_days(runs: Iterable[RunRecord], loaded: Mapping[date, Sequence[str]]) 
     }
 
 
-def read_run(session: Session, run_id: str) -> RunRecord | None:
+def read_run(session: Session, run_id: str) -> Summary | None:
     """Read one run; None when the ledger has no such run."""
     if not has_ledger(session):
         return None
     rows = session.query(
-        "select * from metadata.pipeline_runs where run_id = ? order by finished_at desc limit 1", (run_id,)
+        "select summary from metadata.pipeline_runs where run_id = ? order by finished_at desc limit 1", (run_id,)
     )
-    return _record(rows[0]) if rows else None
+    return _summary(rows[0]["summary"]) if rows else None
 
 
-def newest_run(session: Session, day: date | None = None) -> RunRecord | None:
+def newest_run(session: Session, day: date | None = None) -> Summary | None:
     """Read the newest run, of a day or of all; None when there is none."""
     if not has_ledger(session):
         return None
     condition, parameters = ("where load_date = ?", (day,)) if day else ("", ())
     rows = session.query(
-        f"select * from metadata.pipeline_runs {condition} order by finished_at desc limit 1", parameters
+        f"select summary from metadata.pipeline_runs {condition} order by finished_at desc limit 1", parameters
     )
-    return _record(rows[0]) if rows else None
+    return _summary(rows[0]["summary"]) if rows else None
 
 
 def run_ids(session: Session) -> list[str]:
@@ -170,17 +127,14 @@ def run_ids(session: Session) -> list[str]:
     return [row["run_id"] for row in rows]
 
 
-def read_decisions(session: Session, run_id: str) -> list[dict[str, str]]:
+def read_decisions(session: Session, run_id: str) -> list[dict[str, Any]]:
     """Read a run's decisions in order, as `decisions.jsonl` has them."""
     rows = session.query(
-        "select phase, observed, decision, outcome, decided_at from metadata.decisions where run_id = ? "
+        "select phase, observed, decision, outcome, decided_at as at from metadata.decisions where run_id = ? "
         "order by decision_number",
         (run_id,),
     )
-    return [
-        {**{key: row[key] for key in ("phase", "observed", "decision", "outcome")}, "at": row["decided_at"].isoformat()}
-        for row in rows
-    ]
+    return [{**row, "at": row["at"].isoformat()} for row in rows]
 
 
 def read_volumes(session: Session, before: date, days: int) -> dict[str, list[int]]:
@@ -200,14 +154,22 @@ def read_volumes(session: Session, before: date, days: int) -> dict[str, list[in
     return dict(volumes)
 
 
-def local_runs(work_dir: Path, target: str) -> list[RunRecord]:
+def local_run(work_dir: Path, run_id: str) -> Summary | None:
+    """Read the run whose folder is here; None when it has none, or none that can be read."""
+    if not RUN_ID.fullmatch(run_id):
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        return _summary((work_dir / "runs" / run_id / "summary.json").read_text(encoding="utf-8"))
+    return None
+
+
+def local_runs(work_dir: Path, target: str) -> list[Summary]:
     """Read the runs whose folders are here, the oldest first; what can't be read is passed over."""
     found = []
     for path in (work_dir / "runs").glob("*/summary.json"):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            record = record_of(json.loads(path.read_text(encoding="utf-8")))
-            if record.target == target and record.run_id == path.parent.name:
-                found.append(record)
+        run = local_run(work_dir, path.parent.name)
+        if run is not None and (run.target, run.run_id) == (target, path.parent.name):
+            found.append(run)
     return sorted(found, key=lambda run: run.finished_at)
 
 

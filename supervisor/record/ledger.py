@@ -6,10 +6,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from supervisor.common.outcome import PUBLISHED_STATUSES
 from supervisor.record.migrations import migrate as migrate
 from supervisor.warehouse.base import Session, Warehouse
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
+
+HAS_PUBLISHED = "status in (" + ", ".join(f"'{status}'" for status in PUBLISHED_STATUSES) + ")"
+"""The condition on a row of pipeline_runs that its run has published the day."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ def read_day(session: Session, day: date) -> DayState:
     if not has_ledger(session):
         return DayState(last_run=None, loads={})
     runs = session.query(
-        "select * from metadata.pipeline_runs where load_date = ? and status in ('SUCCESS', 'PARTIAL') "
+        f"select * from metadata.pipeline_runs where load_date = ? and {HAS_PUBLISHED} "
         "order by finished_at desc limit 1",
         (day,),
     )
@@ -285,8 +292,9 @@ def read_state(warehouse: Warehouse, day: date) -> DayState:
         return read_day(session, day)
 
 
-def published_summary(state: DayState) -> dict[str, Any]:
+def published_summary(state: DayState) -> Summary:
     """The summary of the run that published the day."""
+    from supervisor.record.summary import Summary
+
     assert state.last_run is not None
-    summary: dict[str, Any] = json.loads(state.last_run["summary"])
-    return summary
+    return Summary.model_validate_json(state.last_run["summary"])

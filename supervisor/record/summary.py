@@ -1,212 +1,271 @@
-"""What a run's summary says, taken apart for the closing box and for the report.
+"""`summary.json`: what a run leaves of itself, written and read back with one model.
 
-Everything is read from the content of `summary.json` and nothing is added to it: a figure that
-is missing is None here, and an issue exists only where its figure is above zero.
+Importing pydantic takes 70 ms, so whoever needs a summary at a run's end only imports this module there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
+from datetime import date as Date
+from datetime import datetime
+from typing import Annotated, Any, Self
 
-from supervisor.common.text import measure, number, operator_sign, plain_text, plural, unit_of
+from pydantic import BaseModel, ConfigDict, PlainSerializer
+
+from supervisor.common.outcome import PUBLISHED_STATUSES, Outcome
+from supervisor.common.text import measure, operator_sign, plain_text, plural, share
 from supervisor.goal.metrics import METRICS
 
-QUALITY_METRICS = frozenset({"completeness", "accuracy", "consistency", "failure_rate"})
+SCHEMA_VERSION = 1
+_LONGEST_TEXT = 1_000
 
-_PHASES = ("collect", "transform", "validate", "publish")
-_DOWN = frozenset({"failed", "error", "unavailable", "down", "missing"})
+Number = int | float
+Moment = Annotated[datetime, PlainSerializer(lambda moment: moment.isoformat(timespec="milliseconds"))]
 
 
-@dataclass(frozen=True)
-class SourceFacts:
-    """One source of the day. Counts are records, `duration_s` seconds; None is not known."""
+class Part(BaseModel):
+    """A part of a summary. Keys that another version has written and this one does not know are ignored."""
 
-    name: str
-    title: str
-    loaded: bool
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Phase(Part):
+    """A phase; seconds are known once it has ended."""
+
     status: str
-    collected: Decimal | None
-    quarantined: Decimal | None
-    duplicates: Decimal | None
-    published: Decimal | None
-    expected: Decimal | None
-    tries: int | None
-    duration_s: Decimal | None
-    reason: str
-    location: str
-    run_id: str
-    fallback: bool
+    duration_s: float | None = None
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether it did what it had to, with warnings or without."""
+        return self.status.startswith("COMPLETED")
+
+
+class Source(Part):
+    """What came of a source: counts of records, and the run that collected them."""
+
+    status: str
+    collected: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+    published: int = 0
+    tries: int = 1
+    reason: str | None = None
+    duration_s: float | None = None
+    run_id: str | None = None
+    title: str = ""
+    location: str = ""
+    fallback: bool = False
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its records of the day came in."""
+        return self.status == "loaded"
 
     @property
     def retries(self) -> int:
         """The tries after the first."""
-        return max((self.tries or 1) - 1, 0)
-
-
-def figure(summary: Mapping[str, Any], key: str) -> Decimal | None:
-    """Return a figure of the summary, or None where it is missing or no number."""
-    return number(summary.get(key))
-
-
-def above_zero(value: Any) -> bool:
-    """Tell whether there is a figure and it is above zero."""
-    known = number(value)
-    return known is not None and known > 0
-
-
-def status_of(summary: Mapping[str, Any]) -> str:
-    """Return the run's status in capitals; "FAILED" where the summary has none."""
-    return plain_text(summary.get("status") or "FAILED", 40).upper()
-
-
-def sources_of(summary: Mapping[str, Any]) -> list[SourceFacts]:
-    """Return the sources in the order of the summary."""
-    facts = []
-    for name, entry in mapping(summary.get("sources")).items():
-        info = mapping(entry)
-        tries = number(info.get("tries"))
-        status = plain_text(info.get("status") or "", 40)
-        facts.append(
-            SourceFacts(
-                name=plain_text(name, 80),
-                title=plain_text(info.get("title") or name, 80),
-                loaded=status.lower() not in _DOWN,
-                status=status,
-                collected=number(info.get("collected")),
-                quarantined=number(info.get("quarantined")),
-                duplicates=number(info.get("duplicates")),
-                published=number(info.get("published")),
-                expected=number(info.get("expected")),
-                tries=None if tries is None else int(tries),
-                duration_s=number(info.get("duration_s")),
-                reason=plain_text(info.get("reason"), 300),
-                location=plain_text(info.get("endpoint") or info.get("location"), 300),
-                run_id=plain_text(info.get("run_id"), 80),
-                fallback=bool(info.get("fallback")),
-            )
-        )
-    return facts
-
-
-def phases_of(summary: Mapping[str, Any]) -> list[tuple[str, str, Decimal | None]]:
-    """Return (name, status, seconds) of the phases, in the order in which they run."""
-    phases = mapping(summary.get("phases"))
-    names = [name for name in _PHASES if name in phases]
-    names += [name for name in phases if name not in _PHASES]
-    return [
-        (
-            plain_text(name, 40),
-            plain_text(mapping(phases[name]).get("status"), 60),
-            number(mapping(phases[name]).get("duration_s")),
-        )
-        for name in names
-    ]
-
-
-def was_published(summary: Mapping[str, Any]) -> bool:
-    """Tell whether this run made the day visible to readers."""
-    if status_of(summary) in {"SUCCESS", "PARTIAL"}:
-        return True
-    if status_of(summary) != "FAILED":
-        return False
-    publish = mapping(mapping(summary.get("phases")).get("publish"))
-    return str(publish.get("status") or "").upper().startswith("COMPLETED")
-
-
-def unaccounted(
-    collected: Decimal | None,
-    published: Decimal | None,
-    quarantined: Decimal | None,
-    duplicates: Decimal | None,
-) -> Decimal | None:
-    """Return collected - published - quarantined - duplicates; None if a figure is missing."""
-    if collected is None or published is None or quarantined is None or duplicates is None:
-        return None
-    return collected - published - quarantined - duplicates
-
-
-def repair_command_of(summary: Mapping[str, Any]) -> str:
-    """Return the summary's repair command, "" for none."""
-    return plain_text(summary.get("repair_command"), 1_000)
-
-
-@dataclass(frozen=True)
-class CriterionFacts:
-    """One line of the goal.
-
-    `met` is None for a line that is not checked (no `metric`) and for a figure that is not known.
-    """
-
-    text: str
-    metric: str
-    measured: str
-    threshold: str
-    met: bool | None
-    raw_measured: Decimal | None
-    raw_threshold: Decimal | None
-    kind: str
+        return max(self.tries - 1, 0)
 
     @property
-    def checked(self) -> bool:
+    def cause(self) -> str:
+        """Why it failed, or needed further tries."""
+        return self.reason or "no reason recorded"
+
+
+class Criterion(Part):
+    """A line of the goal; `met` is None where it is not checked (without a metric) or not measured."""
+
+    text: str
+    metric: str | None = None
+    operator: str | None = None
+    threshold: Number | None = None
+    measured: Number | None = None
+    met: bool | None = None
+
+    @property
+    def is_checked(self) -> bool:
         """Whether the line is a check at all."""
-        return bool(self.metric) or self.met is not None
+        return self.metric is not None
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether it was measured and is not met."""
+        return self.met is False
+
+    @property
+    def unit(self) -> str:
+        """Unit of its figures, as `measure` takes it."""
+        return METRICS[self.metric].unit if self.metric in METRICS else "count"
+
+    @property
+    def figure(self) -> str:
+        """What was measured, for people; never rounded across the threshold."""
+        return "not measured" if self.measured is None else measure(self.measured, self.unit, against=self.threshold)
+
+    @property
+    def limit(self) -> str:
+        """The threshold with its operator, for people: "≥ 95%"."""
+        known = "" if self.threshold is None else measure(self.threshold, self.unit)
+        return f"{operator_sign(self.operator)} {known}".strip()
 
     @property
     def mark(self) -> str:
-        """The sign of the verdict: "✓", "✗" or "-"."""
-        return "-" if self.met is None else "✓" if self.met else "✗"
+        """The sign of the verdict; "" where there is none."""
+        return "" if self.met is None else "✓" if self.met else "✗"
+
+    @property
+    def title(self) -> str:
+        """Its text as the beginning of a line."""
+        return self.text[:1].upper() + self.text[1:]
 
 
-def mapping(value: Any) -> Mapping[str, Any]:
-    """Return `value` if it is a mapping, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+class Decision(Part):
+    """What was seen, what was chosen and why, what came of it."""
+
+    phase: str
+    observed: str
+    decision: str
+    outcome: str
+    at: Moment | None = None
 
 
-def entries(value: Any) -> list[Mapping[str, Any]]:
-    """Return the mappings in the list `value`; anything else counts as none."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [entry for entry in value if isinstance(entry, Mapping)]
-    return []
+class Escalation(Part):
+    """Why nothing was published, and what a person can do."""
+
+    phase: str
+    reason: str
+    metric: str | None = None
+    current: Number | None = None
+    threshold: Number | None = None
+    subjects: tuple[str, ...] = ()
+    offenders: tuple[str, ...] = ()
+    recommendation: str = ""
 
 
-def criteria_of(summary: Mapping[str, Any]) -> list[CriterionFacts]:
-    """Return the criteria of the goal with their figures formatted."""
-    facts = []
-    for entry in entries(summary.get("criteria")):
-        metric = plain_text(entry.get("metric"), 80)
-        known = METRICS.get(metric)
-        kind = unit_of(metric, str(entry.get("unit") or (known.unit if known else "")))
-        threshold, measured, met = (entry.get(key) for key in ("threshold", "measured", "met"))
-        limit = "" if threshold is None else measure(threshold, kind)
-        facts.append(
-            CriterionFacts(
-                text=_capital(plain_text(entry.get("text") or metric, 300)),
-                metric=metric,
-                measured="not measured" if measured is None else measure(measured, kind, against=threshold),
-                threshold=f"{operator_sign(entry.get('operator'))} {limit}".strip(),
-                met=met if isinstance(met, bool) else None,
-                raw_measured=number(measured),
-                raw_threshold=number(threshold),
-                kind=kind,
-            )
-        )
-    return facts
+class AlertSent(Part):
+    """What was told to people."""
+
+    kind: str
+    sent: bool
+    problem: str | None = None
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+class RunError(Part):
+    """What broke a run off in an unexpected way."""
+
+    type: str
+    message: str
 
 
-def goal_tally(summary: Mapping[str, Any]) -> str:
-    """Return how the goal stands, as in "10 of 13 criteria met, 1 not met, 2 not measured"."""
-    checked = [one for one in criteria_of(summary) if one.checked]
-    met = sum(one.met is True for one in checked)
-    missed = sum(one.met is False for one in checked)
-    unmeasured = len(checked) - met - missed
-    parts = [f"{met} of {plural(len(checked), 'criterion', 'criteria')} met"]
-    parts += [f"{missed} not met"] if missed else []
-    parts += [f"{unmeasured} not measured"] if unmeasured else []
-    return ", ".join(parts)
+class Summary(Part):
+    """A run that came to an end, or as far as it is known; docs/summary.md describes each key.
+
+    Shares are fractions, durations seconds, memory megabytes of 10^6 bytes, all else counts of the day's records.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    date: Date
+    target: str
+    status: str
+    exit_code: int
+    started_at: Moment
+    finished_at: Moment
+    duration_s: float
+    peak_memory_mb: Number | None = None
+    phases: dict[str, Phase] = {}
+    sources: dict[str, Source] = {}
+    collected: int = 0
+    transformed: int = 0
+    quarantined: int = 0
+    defaults_applied: int = 0
+    missing_required: int = 0
+    out_of_range: int = 0
+    corrected: int = 0
+    flagged: int = 0
+    duplicates: int = 0
+    anomalies: int = 0
+    late: int = 0
+    published: int = 0
+    completeness: float | None = None
+    accuracy: float | None = None
+    consistency: float | None = None
+    failure_rate: float | None = None
+    type_conversions: int = 0
+    criteria: tuple[Criterion, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    repair_command: str | None = None
+    report: str | None = None
+    archive: str | None = None
+    alert: AlertSent | None = None
+    escalation: Escalation | None = None
+    error: RunError | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON values, with the keys that it was made of and no other."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def with_phase(self, name: str, status: str, duration_s: float) -> Self:
+        """Return it with a phase that is told as it will be."""
+        phase = Phase(status=status, duration_s=duration_s)
+        return self.model_copy(update={"phases": {**self.phases, name: phase}})
+
+    def plain(self) -> Self:
+        """Return it with every text fit to be shown: one line, no control characters, no secrets."""
+        return self.model_validate(_plain(self.as_dict()))
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended, as the table of outcomes has it."""
+        return Outcome.of(self.status, self.exit_code)
+
+    @property
+    def has_published(self) -> bool:
+        """Whether readers saw the day as this run built it."""
+        return self.status in PUBLISHED_STATUSES
+
+    @property
+    def made_visible(self) -> bool:
+        """Whether it made the day visible to readers, even if it failed afterwards."""
+        if self.outcome is Outcome.NOTHING_TO_DO:
+            return False
+        return self.has_published or ("publish" in self.phases and self.phases["publish"].is_completed)
+
+    @property
+    def missing(self) -> list[Source]:
+        """The sources whose records of the day are not there."""
+        return [source for source in self.sources.values() if not source.is_loaded]
+
+    @property
+    def missed(self) -> list[Criterion]:
+        """The criteria that were measured and are not met."""
+        return [one for one in self.criteria if one.is_missed]
+
+    @property
+    def unaccounted(self) -> int:
+        """Collected records that are neither published nor quarantined nor duplicates; 0 where the sums add up."""
+        return self.collected - self.published - self.quarantined - self.duplicates
+
+    def share_of(self, metric: str) -> str:
+        """A share of the day for people, the same wherever it is shown: never rounded across the goal's threshold."""
+        limit = next((one.threshold for one in self.criteria if one.metric == metric), None)
+        return share(getattr(self, metric), against=limit)
+
+    @property
+    def goal_tally(self) -> str:
+        """How the goal stands, as in "10 of 13 criteria met, 1 not met, 2 not measured"."""
+        checked = [one for one in self.criteria if one.is_checked]
+        met, missed = sum(one.met is True for one in checked), len(self.missed)
+        unmeasured = len(checked) - met - missed
+        parts = [f"{met} of {plural(len(checked), 'criterion', 'criteria')} met"]
+        parts += [f"{missed} not met"] if missed else []
+        parts += [f"{unmeasured} not measured"] if unmeasured else []
+        return ", ".join(parts)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_plain(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return plain_text(value, _LONGEST_TEXT) if isinstance(value, str) else value

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.common.errors import UsageError
 from supervisor.common.outcome import PUBLISHED_CODES, Outcome
 from supervisor.common.request import Request, days_between
 from supervisor.run.outcome import Result
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class DayOutcome:
     date: date
     status: str
     exit_code: int | None
-    summary: Mapping[str, Any] | None = None
+    summary: Summary | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -28,9 +31,9 @@ class DayOutcome:
             "date": self.date.isoformat(),
             "status": self.status,
             "exit_code": self.exit_code,
-            "run_id": None if self.summary is None else self.summary["run_id"],
-            "published": None if self.summary is None else self.summary["published"],
-            "repair_command": None if self.summary is None else self.summary["repair_command"],
+            "run_id": None if self.summary is None else self.summary.run_id,
+            "published": None if self.summary is None else self.summary.published,
+            "repair_command": None if self.summary is None else self.summary.repair_command,
         }
 
 
@@ -87,7 +90,7 @@ def run_backfill(
             continue
         result = run(replace(request, date=day))
         status = (
-            result.summary["status"] if result.summary else (Outcome.of_code(result.exit_code) or Outcome.FAILED).status
+            result.summary.status if result.summary else (Outcome.of_code(result.exit_code) or Outcome.FAILED).status
         )
         outcomes.append(DayOutcome(day, status, result.exit_code, result.summary))
         severity, failed = Outcome.severity(result.exit_code), Outcome.severity(Outcome.FAILED.exit_code)

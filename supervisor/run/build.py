@@ -86,7 +86,7 @@ class BuildLoop:
                 "transform",
                 "; ".join(problems),
                 "a test asks for a remedy that can't be understood",
-                "mend the test's meta in its yml file, then run the same command",
+                "correct the test's meta in its yml file, then run the same command",
                 problems,
             )
         self._measure()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,7 +12,6 @@ from supervisor.common.outcome import Outcome
 from supervisor.common.request import Request
 from supervisor.goal.compile import Goal, load_goal
 from supervisor.record.events import RunFinished, Said
-from supervisor.record.history import record_of
 from supervisor.record.journal import new_run_id, report_path
 from supervisor.record.ledger import DayState, published_summary, read_state
 from supervisor.run.day import DayRun
@@ -52,7 +50,7 @@ def run_day(request: Request, outlets: Outlets) -> Result:
             # nothing was started, and somebody must know
             asked = replace(request, sources=tuple(configured), source_filter=None)
             summary = DayRun(asked, goal, warehouse, outlets, run_id, SourceIntake(())).give_up(error)
-            return Result(summary["exit_code"], summary)
+            return Result(summary.exit_code, summary)
         if not request.force and is_complete(before, configured):
             result = _nothing_to_do(request, before, warehouse, outlets)
         else:
@@ -68,21 +66,21 @@ def _run(request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, r
         asked = replace(request, sources=tuple(sources), source_filter=wanted, notes=tuple(notes))
         intake = SourceIntake(sources_to_collect(asked, before))
         summary = DayRun(asked, goal, warehouse, outlets, run_id, intake).execute(before)
-        return Result(summary["exit_code"], summary)
+        return Result(summary.exit_code, summary)
 
 
 def _nothing_to_do(request: Request, before: DayState, warehouse: Warehouse, outlets: Outlets) -> Result:
     published = published_summary(before)
-    if request.source_filter is not None and request.source_filter.lower() not in map(str.lower, published["sources"]):
-        check_filter(request.source_filter, list(published["sources"]))
-    for line in finish_leftovers(warehouse, outlets.reports, record_of(published), request.work_dir, request.archive):
+    if request.source_filter is not None and request.source_filter.lower() not in map(str.lower, published.sources):
+        check_filter(request.source_filter, list(published.sources))
+    for line in finish_leftovers(warehouse, outlets.reports, published, request.work_dir, request.archive):
         outlets.emit(Said(line))
     outcome = Outcome.NOTHING_TO_DO
-    summary = {**published, "status": outcome.status, "exit_code": outcome.exit_code}
-    path = report_path(request.work_dir, summary["run_id"])
+    summary = published.model_copy(update={"status": outcome.status, "exit_code": outcome.exit_code})
+    path = report_path(request.work_dir, summary.run_id)
     if path.exists():
         # what the ledger holds was written before the report was
-        summary["report"] = f"reports/{path.name}"
+        summary = summary.model_copy(update={"report": f"reports/{path.name}"})
     outlets.emit(RunFinished(summary))
     return Result(outcome.exit_code, summary)
 
@@ -123,7 +121,6 @@ def sources_to_collect(request: Request, before: DayState) -> list[str]:
         return [request.source_filter]
     if request.force or before.last_run is None or before.last_run["status"] != Outcome.PARTIAL.status:
         return list(request.sources)
-    last = json.loads(before.last_run["summary"])["sources"]
-    failed = [name for name, source in last.items() if source["status"] != "loaded"]
+    failed = [name for name, source in published_summary(before).sources.items() if not source.is_loaded]
     missing = [name for name in request.sources if name in failed or name not in before.loads]
     return missing or list(request.sources)

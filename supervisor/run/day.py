@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from loaders.errors import ConfigurationError
 from supervisor.common.errors import UsageError
@@ -39,6 +39,9 @@ from supervisor.run.publish import publish_day
 from supervisor.run.state import RunState
 from supervisor.warehouse.base import Session, Warehouse, WarehouseError
 from supervisor.warehouse.retry import insist, is_warehouse_error
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 
 class Intake(Protocol):
@@ -89,7 +92,7 @@ class DayRun:
         self._end = RunEnd(self.state, warehouse, outlets)
         note_request(run_dir, request, intake.command)
 
-    def execute(self, before: DayState) -> dict[str, Any]:
+    def execute(self, before: DayState) -> Summary:
         """Run the phases; whatever goes wrong, everything is recorded and the summary says it.
 
         Args:
@@ -112,12 +115,12 @@ class DayRun:
                 status = self._end.failed(error, traceback.format_exc())
         return self._conclude(status)
 
-    def give_up(self, error: WarehouseError) -> dict[str, Any]:
+    def give_up(self, error: WarehouseError) -> Summary:
         """End a run that could not begin because the warehouse can't be used; returns the summary."""
         self._end.escalate(error, recorded=False)
         return self._conclude("ESCALATED")
 
-    def _conclude(self, status: str) -> dict[str, Any]:
+    def _conclude(self, status: str) -> Summary:
         summary = self._end.conclude(status)
         self._meter.stop()
         self.emit(RunFinished(summary))
@@ -180,7 +183,7 @@ class DayRun:
             "metadata.lineage": len(figures),
         }
 
-        def conclude(measured: Mapping[str, int]) -> tuple[Mapping[str, Any], list[dict[str, str]]]:
+        def conclude(measured: Mapping[str, int]) -> tuple[Summary, list[dict[str, str]]]:
             self.state.measured.update(measured)
             return self.state.summary(status), self.state.decisions
 

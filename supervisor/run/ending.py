@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.common.files import write_json
 from supervisor.common.secrecy import redact
@@ -30,6 +30,9 @@ from supervisor.run.outlets import Outlets
 from supervisor.run.state import RunState
 from supervisor.warehouse.base import Warehouse, WarehouseError
 from supervisor.warehouse.retry import insist, is_warehouse_error
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 # what archiving is expected to take: a start, and so many bytes a second into a folder or a bucket
 _ARCHIVE_START_S, _FOLDER_BYTES_S, _BUCKET_BYTES_S = 0.2, 100e6, 10e6
@@ -85,7 +88,7 @@ class RunEnd:
         summary = state.summary(status)
         if self._clock.running == "publish":
             # the report is the phase's last work but one, so it tells of the phase as done
-            summary["phases"]["publish"] = {"status": "COMPLETED", "duration_s": self._clock.elapsed("publish")}
+            summary = summary.with_phase("publish", "COMPLETED", self._clock.elapsed("publish"))
         try:
             self._outlets.reports.write(path, summary, self._warehouse if state.figures else None, published=published)
         except Exception as error:
@@ -174,7 +177,7 @@ class RunEnd:
                 if not is_recorded(session, state.run_id):
                     if state.figures:
                         record_scores(session, state.run_id)
-                    record_run(session, state.summary("ESCALATED"), state.decisions)
+                    record_run(session, state.summary("ESCALATED").as_dict(), state.decisions)
 
         try:
             insist(work, seconds=_RECORD_S, on_retry=self._say_wait)
@@ -224,7 +227,7 @@ class RunEnd:
 
     # ---------------------------------------------------------------- in any case
 
-    def conclude(self, status: str) -> dict[str, Any]:
+    def conclude(self, status: str) -> Summary:
         """Write `summary.json`, tell whoever must know, and return the summary."""
         state = self._state
         code = state.code_of(status)
@@ -236,11 +239,11 @@ class RunEnd:
         summary = state.summary(status)
         state.alert = self._outlets.notify(summary)
         if state.alert is not None:
-            summary["alert"] = state.alert
+            summary = summary.model_validate({**summary.as_dict(), "alert": state.alert})
             if state.alert["problem"]:
                 self._say(f"alert ({state.alert['kind']}): {state.alert['problem']}")
         try:
-            write_json(state.run_dir / "summary.json", summary)
+            write_json(state.run_dir / "summary.json", summary.as_dict())
         except OSError as problem:
             self._say(f"{state.run_dir / 'summary.json'} can't be written: {problem.strerror}")
         return summary
@@ -248,7 +251,7 @@ class RunEnd:
     def _correct(self, status: str) -> None:
         def work() -> None:
             with self._warehouse.transaction() as session:
-                correct_run(session, self._state.summary(status), self._state.decisions)
+                correct_run(session, self._state.summary(status).as_dict(), self._state.decisions)
 
         try:
             insist(work, seconds=_RECORD_S, on_retry=self._say_wait)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from supervisor.record.archive import ArchiveError, archive_day, archived_runs
-from supervisor.record.history import RunRecord
 from supervisor.record.journal import report_path
 from supervisor.run.outlets import Reports
 from supervisor.warehouse.base import Warehouse
 
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
-def finish_leftovers(warehouse: Warehouse, reports: Reports, run: RunRecord, work_dir: Path, archive: str) -> list[str]:
+
+def finish_leftovers(warehouse: Warehouse, reports: Reports, run: Summary, work_dir: Path, archive: str) -> list[str]:
     """Do what the run that published a complete day could not do any more.
 
     Args:
@@ -40,12 +43,11 @@ def finish_leftovers(warehouse: Warehouse, reports: Reports, run: RunRecord, wor
     return done
 
 
-def _archive_leftovers(run: RunRecord, work_dir: Path, archive: str) -> list[str]:
+def _archive_leftovers(run: Summary, work_dir: Path, archive: str) -> list[str]:
     collected: dict[str, list[str]] = {}
-    for name, source in run.summary.get("sources", {}).items():
-        landing = work_dir / "runs" / str(source.get("run_id")) / "landing"
-        if source.get("status") == "loaded" and landing.is_dir():
-            collected.setdefault(str(source["run_id"]), []).append(name)
+    for name, source in run.sources.items():
+        if source.is_loaded and source.run_id and (work_dir / "runs" / source.run_id / "landing").is_dir():
+            collected.setdefault(source.run_id, []).append(name)
     if not collected:
         return []
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from loaders.errors import ConfigurationError
 from supervisor.common.errors import UsageError
@@ -14,6 +14,9 @@ from supervisor.common.stopping import stop_signals
 from supervisor.goal.compile import GoalError
 from supervisor.warehouse.base import WarehouseError
 from supervisor.warehouse.lock import LockHeldError
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 
 class EscalationError(Exception):
@@ -40,7 +43,7 @@ class Result:
     """How a command ended; the summary is None when there was no run."""
 
     exit_code: int
-    summary: dict[str, Any] | None = None
+    summary: Summary | None = None
 
 
 class Speaker(Protocol):

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from supervisor.record.events import Emit
-from supervisor.record.history import RunRecord
 from supervisor.warehouse.base import Session, Warehouse
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 
 class Reports(Protocol):
     """Whoever writes the report of a run."""
 
-    def write(self, path: Path, summary: Mapping[str, Any], warehouse: Warehouse | None, *, published: bool) -> None:
+    def write(self, path: Path, summary: Summary, warehouse: Warehouse | None, *, published: bool) -> None:
         """Write a run's report.
 
         Args:
@@ -28,11 +30,11 @@ class Reports(Protocol):
             OSError: It can't be written.
         """
 
-    def write_again(self, session: Session, run: RunRecord, path: Path) -> str:
+    def write_again(self, session: Session, run: Summary, path: Path) -> str:
         """Write an earlier run's report; returns what it lacks, "" when it is whole."""
 
 
-Notify = Callable[[Mapping[str, Any]], dict[str, Any] | None]
+Notify = Callable[["Summary"], dict[str, Any] | None]
 """Alerts people, from the content of `summary.json`, if they don't know yet; returns what is kept of it, None for nothing."""
 
 

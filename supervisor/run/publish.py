@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.record.ledger import record_run
 from supervisor.warehouse.base import Session, Warehouse, WarehouseError
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 
 class PublishError(WarehouseError):
@@ -19,7 +22,7 @@ def publish_day(
     day: date,
     run_id: str,
     tables: Sequence[str],
-    conclude: Callable[[Mapping[str, int]], tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]],
+    conclude: Callable[[Mapping[str, int]], tuple[Summary, Sequence[Mapping[str, str]]]],
     *,
     expected: Mapping[str, int] | None = None,
     timeout_s: float | None = None,
@@ -51,7 +54,7 @@ def publish_day(
                     "since, as when the server crashed, which empties unlogged tables. Run the same command again"
                 )
         summary, decisions = conclude(_measure(session, day, run_id))
-        record_run(session, summary, decisions)
+        record_run(session, summary.as_dict(), decisions)
 
 
 def _replace_day(session: Session, table: str, day: date) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING
 
 from loaders.config import configured_source_names, read_sources
 from supervisor.common.command_line import command_line
@@ -39,6 +39,9 @@ from supervisor.run.state import RunState
 from supervisor.warehouse.base import Session, Warehouse
 from supervisor.warehouse.engines import open_warehouse
 from supervisor.warehouse.lock import lock_path, run_lock
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Source, Summary
 
 
 def run_replay(request: Request, outlets: Outlets, *, read_references: bool) -> Result:
@@ -126,13 +129,13 @@ def _replay_day(
             notes=tuple(notes),
         )
         summary = DayRun(asked, goal, warehouse, outlets, run_id, intake).execute(before)
-        if summary["exit_code"] in PUBLISHED_CODES:
+        if summary.exit_code in PUBLISHED_CODES:
             outlets.emit(Said(_outcome_line(intake.replayed, summary)))
-        return Result(summary["exit_code"], summary)
+        return Result(summary.exit_code, summary)
 
 
-def _outcome_line(replayed: int, summary: Mapping[str, Any]) -> str:
-    left = plural(summary["quarantined"], "record")
+def _outcome_line(replayed: int, summary: Summary) -> str:
+    left = plural(summary.quarantined, "record")
     passed = f"{plural(replayed, 'record')} left the quarantine" if replayed else "No record left the quarantine"
     return f"{passed}; {left} still can't be published."
 
@@ -142,7 +145,7 @@ def sources_of_day(before: DayState, configured: Sequence[str]) -> tuple[str, ..
 
     While the sandbox is used none is configured without it; then those of the last run are meant.
     """
-    last = published_summary(before)["sources"] if before.last_run is not None else {}
+    last = published_summary(before).sources if before.last_run is not None else {}
     return tuple(sorted({*(configured or last), *before.loads}))
 
 
@@ -185,10 +188,10 @@ class RawIntake:
     def run(self, day: DayRun, before: DayState) -> str:
         """See `supervisor.run.day.Intake`."""
         state = day.state
-        last = published_summary(before)["sources"] if before.last_run is not None else {}
+        last = published_summary(before).sources if before.last_run is not None else {}
         for name in day.request.sources:
             kept = before.loads.get(name)
-            state.outcomes[name] = kept if kept is not None else _absent(name, last.get(name, {}))
+            state.outcomes[name] = kept if kept is not None else _absent(name, last.get(name))
             if kept is not None:
                 state.collected_by[name] = str(kept.load_id)
         # what a replay left that was killed
@@ -266,16 +269,16 @@ def _counts(fresh: Mapping[str, LoadOutcome], readable: Mapping[str, tuple[str, 
     }
 
 
-def _absent(name: str, before: Mapping[str, Any]) -> LoadOutcome:
+def _absent(name: str, before: Source | None) -> LoadOutcome:
     return LoadOutcome(
         source=name,
         status="failed",
         load_id=None,
-        location=str(before.get("location") or ""),
+        location=(before and before.location) or "",
         collected=0,
         rejected=0,
-        tries=int(before.get("tries") or 1),
-        reason=str(before.get("reason") or f"source '{name}' was not collected for this day"),
+        tries=(before and before.tries) or 1,
+        reason=(before and before.reason) or f"source '{name}' was not collected for this day",
         duration_s=0.0,
-        detail={"title": before.get("title", name), "fallback": False},
+        detail={"title": (before and before.title) or name, "fallback": False},
     )

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.common.outcome import Outcome
 from supervisor.common.request import Request
 from supervisor.common.secrecy import redact
 from supervisor.dbt.artifacts import type_conversions
-from supervisor.goal.compile import Goal
-from supervisor.goal.criteria import CriterionResult, evaluate
+from supervisor.goal.compile import Goal, evaluate
+from supervisor.goal.criteria import CriterionResult
 from supervisor.record.events import DecisionTaken, Emit
-from supervisor.record.figures import SCHEMA_VERSION, DayFigures, figures_of_summary, measurements
+from supervisor.record.figures import DayFigures, figures_of_summary, measurements
 from supervisor.record.ledger import LoadOutcome
 from supervisor.run.advice import repair_command
 from supervisor.run.clock import PhaseClock
 from supervisor.run.meter import ResourceMeter
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 
 class RunState:
@@ -94,10 +97,13 @@ class RunState:
             outcome = Outcome.LIMIT_MISSED
         return outcome.exit_code
 
-    def summary(self, status: str) -> dict[str, Any]:
+    def summary(self, status: str) -> Summary:
         """The content of `summary.json` as far as it is known now."""
+        # pydantic takes a while to import, and a run's start needs no summary
+        from supervisor.record.summary import SCHEMA_VERSION, Summary
+
         missing = [name for name, outcome in self.outcomes.items() if not outcome.loaded]
-        return {
+        content = {
             "schema_version": SCHEMA_VERSION,
             "run_id": self.run_id,
             "date": self.request.date.isoformat(),
@@ -120,3 +126,4 @@ class RunState:
             "escalation": self.escalation,
             "error": self.error,
         }
+        return Summary.model_validate(content)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from supervisor.common.command_line import command
-from supervisor.common.text import count, number, plain_text, plural
-from supervisor.record.summary import above_zero, criteria_of, sources_of, status_of, was_published
+from supervisor.common.command_line import command_line
+from supervisor.common.outcome import Outcome
+from supervisor.common.text import plural
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
+
+READ_REPORT = "Read the report"
 
 
 @dataclass(frozen=True)
@@ -20,70 +24,50 @@ class Step:
     command: str = ""
 
 
-def issues_of(summary: Mapping[str, Any]) -> list[str]:
+def issues_of(summary: Summary) -> list[str]:
     """Return what went wrong or deserves a look, one line each; none where nothing did."""
     issues = []
-    for source in sources_of(summary):
+    for source in summary.sources.values():
         reason = f": {source.reason}" if source.reason else ""
-        if not source.loaded:
-            tries = f" ({plural(source.tries, 'try', 'tries')})" if source.tries else ""
-            issues.append(f"{source.title} unavailable{reason}{tries}")
+        if not source.is_loaded:
+            issues.append(f"{source.title} unavailable{reason} ({plural(source.tries, 'try', 'tries')})")
         elif source.retries:
-            retries = plural(source.retries, "retry", "retries")
-            issues.append(f"{source.title}{reason} ({retries}, resolved)")
-        if source.loaded and source.fallback:
+            issues.append(f"{source.title}{reason} ({plural(source.retries, 'retry', 'retries')}, resolved)")
+        if source.is_loaded and source.fallback:
             issues.append(f"{source.title}: the fallback endpoint was used")
-    for key, noun, note in (
-        ("quarantined", "transformation failure", "quarantined"),
-        ("missing_required", "record", "a required field is missing; kept, marked incomplete"),
-        ("flagged", "out-of-range value", "flagged"),
-        ("anomalies", "statistical outlier", "flagged for review"),
+    for records, noun, note in (
+        (summary.quarantined, "transformation failure", "quarantined"),
+        (summary.missing_required, "record", "a required field is missing; kept, marked incomplete"),
+        (summary.flagged, "out-of-range value", "flagged"),
+        (summary.anomalies, "statistical outlier", "flagged for review"),
     ):
-        if above_zero(summary.get(key)):
-            issues.append(f"{plural(summary[key], noun)} ({note})")
-    for criterion in criteria_of(summary):
-        if criterion.met is False:
-            issues.append(f"Not met: {criterion.text} (measured {criterion.measured}, threshold {criterion.threshold})")
-    return issues
+        if records:
+            issues.append(f"{plural(records, noun)} ({note})")
+    return issues + [f"Not met: {one.title} (measured {one.figure}, threshold {one.limit})" for one in summary.missed]
 
 
-def next_steps_of(summary: Mapping[str, Any]) -> list[Step]:
+def next_steps_of(summary: Summary) -> list[Step]:
     """Return what a person can do now, most pressing first, the repair command not included."""
     steps = []
-    run_id = plain_text(summary.get("run_id"), 80)
-    if status_of(summary) in {"ESCALATED", "FAILED"} and run_id:
-        explain = command(summary, f"explain {shlex.quote(run_id)}", dated=False)
+    if not summary.outcome.is_published:
+        explain = command_line(None, summary.target, f"explain {shlex.quote(summary.run_id)}")
         steps.append(Step("See what was seen, tried and decided", explain))
-    if status_of(summary) != "FAILED" and above_zero(summary.get("quarantined")):
-        records = plural(summary["quarantined"], "quarantined record")
-        steps.append(Step(f"Review {records}", command(summary, "quarantine list")))
-    if was_published(summary):
-        if above_zero(summary.get("flagged")):
-            values = plural(summary["flagged"], "out-of-range value")
-            steps.append(Step(f"Investigate {values} (analytics.events, not is_in_range)"))
-        if above_zero(summary.get("anomalies")):
-            outliers = plural(summary["anomalies"], "outlier")
-            steps.append(Step(f"Review {outliers} for false positives (analytics.events, "
-                              "is_anomaly)"))  # fmt: skip
-    report = plain_text(summary.get("report"), 500)
-    if report:
-        steps.append(Step(f"Read the report: {report}"))
+    if summary.quarantined and summary.outcome is not Outcome.FAILED:
+        records = plural(summary.quarantined, "quarantined record")
+        steps.append(Step(f"Review {records}", command_line(summary.date, summary.target, "quarantine list")))
+    if summary.made_visible and summary.flagged:
+        values = plural(summary.flagged, "out-of-range value")
+        steps.append(Step(f"Investigate {values} (analytics.events, not is_in_range)"))
+    if summary.made_visible and summary.anomalies:
+        outliers = plural(summary.anomalies, "outlier")
+        steps.append(Step(f"Review {outliers} for false positives (analytics.events, is_anomaly)"))
+    if summary.report:
+        steps.append(Step(f"{READ_REPORT}: {summary.report}"))
     return steps
 
 
-def escalation_lines(value: Any, limit: int = 8) -> list[str]:
-    """Return the worst offenders of an escalation as lines, whatever shape they have."""
-    offenders = value if isinstance(value, Sequence) and not isinstance(value, str) else []
-    lines = []
-    for offender in offenders[:limit]:
-        if isinstance(offender, Mapping):
-            pairs = (
-                f"{plain_text(key, 60)}: {count(item) if number(item) is not None else item}"
-                for key, item in offender.items()
-            )
-            lines.append(plain_text(", ".join(pairs), 300))
-        else:
-            lines.append(plain_text(offender, 300))
-    if len(offenders) > limit:
-        lines.append(f"and {plural(len(offenders) - limit, 'more', 'more')}")
-    return lines
+def offender_lines(summary: Summary, limit: int = 8) -> list[str]:
+    """Return the worst offenders of an escalation, and how many more there are."""
+    offenders = summary.escalation.offenders if summary.escalation else ()
+    more = len(offenders) - limit
+    return [*offenders[:limit], *([f"and {more} more"] if more > 0 else [])]

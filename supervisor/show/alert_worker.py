@@ -10,7 +10,8 @@ import threading
 import time
 from typing import Any
 
-_KINDS = {"partial": "warning", "escalated": "failure", "failed": "failure", "recovered": "success"}
+# what apprise calls the marks of an outcome
+_TYPES = {"ok": "success", "warning": "warning", "failed": "failure"}
 
 
 def deliver(message: dict[str, Any]) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def deliver(message: dict[str, Any]) -> dict[str, Any]:
         channel = apprise.Apprise()
         if not channel.add(address):
             answers[number] = "not an address that apprise understands"
-        elif channel.notify(title=message["title"], body=message["body"], notify_type=_KINDS[message["kind"]]):
+        elif channel.notify(title=message["title"], body=message["body"], notify_type=_TYPES[message["mark"]]):
             answers[number] = None
         else:
             answers[number] = "not delivered"

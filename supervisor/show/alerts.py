@@ -16,17 +16,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from supervisor.common.command_line import command
+from supervisor.common.command_line import command_line
 from supervisor.common.errors import UsageError
+from supervisor.common.files import write_json
+from supervisor.common.outcome import Mark, Outcome
 from supervisor.common.processes import python_path
 from supervisor.common.secrecy import read_secrets, redact
-from supervisor.common.text import count, plain_text, share
-from supervisor.record.summary import criteria_of, mapping, repair_command_of, sources_of, status_of
-from supervisor.show.advice import escalation_lines
+from supervisor.common.text import count
+from supervisor.show.advice import offender_lines
 
-Kind = Literal["partial", "escalated", "failed", "recovered"]
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
+
+RECOVERED = "recovered"
 VARIABLE = "GOALKEEPER_ALERTS"
 # what a channel has to answer
 TIMEOUT_S = 4.0
@@ -35,12 +39,6 @@ STARTING_S = 15.0
 # a comma separates addresses only where another one begins: some hold commas themselves
 _SEPARATOR = re.compile(r"\s*\n\s*|\s*,\s*(?=[a-zA-Z][a-zA-Z0-9+.-]*://)")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+")
-_MARKS: Mapping[Kind, str] = {
-    "partial": "⚠ PARTIAL",
-    "escalated": "✗ ESCALATED",
-    "failed": "✗ FAILED",
-    "recovered": "✓ RECOVERED",
-}
 
 
 @dataclass(frozen=True)
@@ -48,20 +46,22 @@ class Incident:
     """What is wrong with a day, as far as people have been told.
 
     Attributes:
+        kind: "partial", or the status of a run that published nothing, in small letters.
         cause: The same words for the same cause; figures and times are not in it.
         run_id: The run that began it.
     """
 
-    kind: Kind
+    kind: str
     cause: str
     run_id: str
 
 
 @dataclass(frozen=True)
 class Alert:
-    """A message to people."""
+    """A message to people; `mark` says how bad it is."""
 
-    kind: Kind
+    kind: str
+    mark: Mark
     title: str
     body: str
 
@@ -90,24 +90,22 @@ def configured_addresses(environ: Mapping[str, str] | None = None) -> tuple[str,
     return tuple(addresses)
 
 
-def incident_of(summary: Mapping[str, Any]) -> Incident | None:
+def incident_of(summary: Summary) -> Incident | None:
     """Return what is wrong with the day after a run; None when nothing is, or when a person stopped the run."""
-    status, run_id = status_of(summary), str(summary.get("run_id"))
-    missed = sorted(one.metric for one in criteria_of(summary) if one.met is False)
-    if status == "ESCALATED":
-        escalation = mapping(summary.get("escalation"))
-        subjects = [str(subject) for subject in escalation.get("subjects") or ()]
-        return Incident("escalated", " ".join([str(escalation.get("phase")), *(subjects or missed)]), run_id)
-    if status == "FAILED":
-        error = mapping(summary.get("error"))
-        return None if error.get("type") == "StopRequested" else Incident("failed", str(error.get("type")), run_id)
-    down = [source.name for source in sources_of(summary) if not source.loaded]
-    if status in ("PARTIAL", "SUCCESS") and (down or missed):
-        return Incident("partial", " ".join([*sorted(down), *missed]), run_id)
-    return None
+    kind = summary.outcome.incident
+    if not kind or (summary.error and summary.error.type == "StopRequested"):
+        return None
+    missed = sorted(str(one.metric) for one in summary.missed)
+    if summary.escalation:
+        cause = [summary.escalation.phase, *(summary.escalation.subjects or missed)]
+    elif summary.error:
+        cause = [summary.error.type]
+    else:
+        cause = [*sorted(name for name, source in summary.sources.items() if not source.is_loaded), *missed]
+    return Incident(kind, " ".join(cause), summary.run_id)
 
 
-def alert_for(summary: Mapping[str, Any], known: Incident | None) -> Alert | None:
+def alert_for(summary: Summary, known: Incident | None) -> Alert | None:
     """Choose what to tell people after a run, knowing what they have been told of the day: nothing, or one alert.
 
     Pure.
@@ -115,12 +113,9 @@ def alert_for(summary: Mapping[str, Any], known: Incident | None) -> Alert | Non
     now = incident_of(summary)
     if now is not None:
         return None if _is_same(now, known) else _compose(now.kind, summary)
-    if known is not None and status_of(summary) == "SUCCESS":
-        return _compose(
-            "recovered",
-            summary,
-            f"The incident that run {known.run_id} reported is over ({known.kind}: {known.cause}).",
-        )
+    if known is not None and summary.outcome is Outcome.SUCCESS:
+        first = f"The incident that run {known.run_id} reported is over ({known.kind}: {known.cause})."
+        return _compose(RECOVERED, summary, first)
     return None
 
 
@@ -128,39 +123,33 @@ def _is_same(now: Incident, known: Incident | None) -> bool:
     """Whether people know: it is the same cause, or a partial day's missing source is missing still."""
     if known is None:
         return False
-    missing_still = known.kind == "partial" and (now.kind, now.cause) == ("escalated", f"collect {known.cause}")
-    return missing_still or (known.kind, known.cause) == (now.kind, now.cause)
+    still_missing = Incident(Outcome.ESCALATED.incident, f"collect {known.cause}", now.run_id)
+    is_still_missing = known.kind == Outcome.PARTIAL.incident and now == still_missing
+    return is_still_missing or (known.kind, known.cause) == (now.kind, now.cause)
 
 
-def _compose(kind: Kind, summary: Mapping[str, Any], first: str = "") -> Alert:
-    escalation, error = mapping(summary.get("escalation")), mapping(summary.get("error"))
-    day, target = plain_text(summary.get("date"), 20), plain_text(summary.get("target"), 40)
+def _compose(kind: str, summary: Summary, first: str = "") -> Alert:
+    summary = summary.plain()
+    outcome, escalation = summary.outcome, summary.escalation
     lines = [first]
-    if reason := escalation.get("reason") or error.get("message"):
-        lines.append(f"Reason: {plain_text(reason, 1_000)}")
-    lines += [
-        f"{source.title}: {source.reason or 'no reason recorded'}"
-        for source in sources_of(summary)
-        if not source.loaded
-    ]
-    lines += [
-        f"Not met: {one.text}: {one.measured}, not {one.threshold}" for one in criteria_of(summary) if one.met is False
-    ]
-    lines += [f"- {line}" for line in escalation_lines(escalation.get("offenders"), 5)]
-    if kind in ("partial", "recovered"):
-        published, collected = count(summary.get("published")), count(summary.get("collected"))
-        rate = share(summary.get("failure_rate"))
-        lines.append(f"Published: {published} of {collected} collected records, failure rate {rate}")
+    if escalation or summary.error:
+        lines.append(f"Reason: {escalation.reason if escalation else summary.error and summary.error.message}")
+    lines += [f"{source.title}: {source.cause}" for source in summary.missing]
+    lines += [f"Not met: {one.title}: {one.figure}, not {one.limit}" for one in summary.missed]
+    lines += [f"- {line}" for line in offender_lines(summary, 5)]
+    if outcome.is_published:
+        records = f"{count(summary.published)} of {count(summary.collected)} collected records"
+        lines.append(f"Published: {records}, failure rate {summary.share_of('failure_rate')}")
     else:
         lines.append("Nothing was published. What was published before is unchanged.")
-    if advice := escalation.get("recommendation"):
-        lines.append(f"Recommendation: {plain_text(advice, 1_000)}")
-    if repair := repair_command_of(summary):
-        lines.append(f"Repair: {repair}")
-    run_id = plain_text(summary.get("run_id"), 80)
-    lines.append(f"Run {run_id}. More: {command(summary, f'explain {run_id}', dated=False)}")
-    body = "\n".join(line for line in lines if line)
-    return Alert(kind, f"Goalkeeper {_MARKS[kind]}: {day} ({target})", redact(body))
+    if escalation and escalation.recommendation:
+        lines.append(f"Recommendation: {escalation.recommendation}")
+    if summary.repair_command:
+        lines.append(f"Repair: {summary.repair_command}")
+    explain = command_line(None, summary.target, f"explain {summary.run_id}")
+    lines.append(f"Run {summary.run_id}. More: {explain}")
+    title = f"Goalkeeper {outcome.sign} {kind.upper()}: {summary.date} ({summary.target})"
+    return Alert(kind, outcome.mark, title, redact("\n".join(line for line in lines if line)))
 
 
 class Alerts:
@@ -175,7 +164,7 @@ class Alerts:
         self._addresses = tuple(addresses)
         self._folder = work_dir / "runs" / ".incidents"
 
-    def tell(self, summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    def tell(self, summary: Summary) -> dict[str, Any] | None:
         """Send what there is to be told after a run.
 
         Returns:
@@ -183,7 +172,7 @@ class Alerts:
         """
         if not self._addresses:
             return None
-        path = self._folder / f"{summary.get('target')}-{summary.get('date')}.json"
+        path = self._folder / f"{summary.target}-{summary.date}.json"
         alert = alert_for(summary, _read_incident(path))
         if alert is None:
             return None
@@ -237,6 +226,4 @@ def _remember(path: Path, incident: Incident | None) -> None:
             path.unlink(missing_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(incident)), encoding="utf-8")
-        partial.replace(path)
+        write_json(path, asdict(incident))

@@ -131,7 +131,10 @@ class LiveConsole:
 
     def run_finished(self, summary: Mapping[str, Any]) -> None:
         """Print the closing box, and the repair command on a line of its own."""
-        closing = closing_of(summary)
+        # pydantic takes a while to import, and a run's start needs no summary
+        from supervisor.record.summary import Summary
+
+        closing = closing_of(Summary.model_validate(summary))
         with self._flow:
             self._leave("✗ INTERRUPTED", ())
             self._print(closing.headline, "bold")

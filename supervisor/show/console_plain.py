@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from supervisor.common.outcome import Outcome
 from supervisor.common.text import ascii_signs, encodable, plain_text
-from supervisor.record.summary import status_of
 from supervisor.show.closing import closing_of
 from supervisor.show.console_tree import PhaseTree
 from supervisor.show.signs import MARKS
 
 _SUFFIXES = {"ok": "  [ok]", "warning": "  [warning]", "failed": "  [failed]", "running": "..."}
-_QUIET_ENDS = frozenset({"SUCCESS", "NOTHING_TO_DO"})
 
 
 def _utc_now() -> datetime:
@@ -74,7 +73,10 @@ class PlainConsole:
 
     def run_finished(self, summary: Mapping[str, Any]) -> None:
         """Write the closing words line by line; the repair command has its own key."""
-        closing = closing_of(summary)
+        # pydantic takes a while to import, and a run's start needs no summary
+        from supervisor.record.summary import Summary
+
+        closing = closing_of(Summary.model_validate(summary))
         with self._lock:
             self._write("run", "result", closing.headline)
             heading = ""
@@ -135,7 +137,7 @@ class QuietConsole:
 
     def run_finished(self, summary: Mapping[str, Any]) -> None:
         """Write the closing words unless all is well."""
-        if status_of(summary) not in _QUIET_ENDS:
+        if Outcome.of(summary["status"]).mark != "ok":
             self._plain.run_finished(summary)
 
     def message(self, text: str, *, error: bool = False) -> None:

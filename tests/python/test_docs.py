@@ -13,7 +13,18 @@ import pytest
 from end_to_end.helpers import PROJECT, Run
 
 from orchestrate import main
+from supervisor.common.outcome import Outcome, exit_code_lines
 from supervisor.dbt.artifacts import read_invocation
+from supervisor.record.summary import (
+    AlertSent,
+    Criterion,
+    Decision,
+    Escalation,
+    Phase,
+    RunError,
+    Source,
+    Summary,
+)
 
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
@@ -87,7 +98,11 @@ def test_every_key_of_the_summary_is_documented_and_no_other(golden: Run) -> Non
         if line.startswith("| `")
         for key in re.findall(r"`(\w+)`", line.split("|")[1])
     }
-    assert documented == set(golden.summary)
+    assert documented == set(golden.summary) == set(Summary.model_fields)
+    rows = {line.split("|")[1].strip(" `"): line.split("|")[2] for line in page.splitlines() if line.startswith("| `")}
+    parts = {"phases": Phase, "sources": Source, "criteria": Criterion, "decisions": Decision, "error": RunError}
+    for key, part in {**parts, "alert": AlertSent, "escalation": Escalation}.items():
+        assert set(part.model_fields) <= set(re.findall(r"`(\w+)`", rows[key])), key
 
 
 def test_every_check_has_its_entry_and_every_entry_its_check(golden: Run) -> None:
@@ -99,12 +114,19 @@ def test_every_check_has_its_entry_and_every_entry_its_check(golden: Run) -> Non
     assert headings == checks
 
 
-def test_the_exit_codes_of_the_help_are_those_of_the_readme() -> None:
-    epilog = str(main.epilog)
-    codes = set(re.findall(r"^\s+(\d)\s", epilog, re.MULTILINE))
-    assert codes == {"0", "1", "2", "3", "4", "5"}
+def test_the_readme_and_the_docs_name_every_way_to_end() -> None:
+    help_codes = set(re.findall(r"^\s+(\d+)\s", str(main.epilog), re.MULTILINE))
     readme = TEXT[PROJECT / "README.md"].split("Exit codes:")[1].split("\n\n")[0]
-    assert codes == set(re.findall(r"\b([0-5]) ", readme))
+    assert help_codes == {str(code) for code, _ in exit_code_lines()} == set(re.findall(r"\b(\d+) ", readme))
+    operations = TEXT[PROJECT / "docs" / "operations.md"].split("## Exit codes")[1].split("\n## ")[0]
+    # those of the signals are the shell's, and no line of the table
+    assert help_codes == set(re.findall(r"^\| (\d) \|", operations, re.MULTILINE))
+    statuses = next(
+        line for line in TEXT[PROJECT / "docs" / "summary.md"].splitlines() if line.startswith("| `status`")
+    )
+    # the others end before there is a run to tell of
+    told = {one.status for one in Outcome} - {Outcome.LOCKED.status, Outcome.USAGE.status}
+    assert set(re.findall(r"`([A-Z_]+)`", statuses)) == told
 
 
 def test_the_published_columns_are_described(golden: Run) -> None:

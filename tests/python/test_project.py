@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from end_to_end.helpers import PROJECT
-
 from supervisor.loop import TEST
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING
 
 from supervisor.warehouse.base import Session
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 _EXAMPLES = 3
 
@@ -103,9 +106,9 @@ class LineagePath:
 
 @dataclass(frozen=True)
 class ReportData:
-    """Everything that the report shows; only `summary` (as in `summary.json`) is required."""
+    """Everything that the report shows; only the summary is required."""
 
-    summary: Mapping[str, Any]
+    summary: Summary
     scores: Sequence[Score] = ()
     rejections: Sequence[Rejection] = ()
     corrections: Sequence[CorrectionGroup] = ()
@@ -113,17 +116,16 @@ class ReportData:
     lineage: Sequence[LineagePath] = ()
 
 
-def read_report_data(session: Session, summary: Mapping[str, Any], *, published: bool = True) -> ReportData:
+def read_report_data(session: Session, summary: Summary, *, published: bool = True) -> ReportData:
     """Gather the rows behind a summary; aggregated by the warehouse, with a few examples of each group.
 
     Args:
         published: False for a day that was built and held back: its rows are then read from the views that dbt made.
     """
-    day = date.fromisoformat(summary["date"])
-    reader = _Reader(session, day, published)
+    reader = _Reader(session, summary.date, published)
     return ReportData(
         summary=summary,
-        scores=reader.scores(summary["run_id"]),
+        scores=reader.scores(summary.run_id),
         rejections=reader.rejections(),
         corrections=reader.corrections(),
         anomalies=reader.anomalies(),

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from supervisor.record.history import RunRecord, read_run, read_runs, record_of
+from supervisor.common.files import write_text
+from supervisor.record.history import read_runs
 from supervisor.record.ledger import table_exists
 from supervisor.show.report.data import ReportData, read_report_data
 from supervisor.warehouse.base import Session, Warehouse
 
-
-def find_run(session: Session | None, work_dir: Path, run_id: str) -> RunRecord | None:
-    """Find a run in its folder or in the ledger; None when neither knows it."""
-    try:
-        return record_of(json.loads((work_dir / "runs" / run_id / "summary.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None if session is None else read_run(session, run_id)
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 
 class ReportWriter:
     """Writes reports: `supervisor.run.outlets.Reports`."""
 
-    def write(self, path: Path, summary: Mapping[str, Any], warehouse: Warehouse | None, *, published: bool) -> None:
+    def write(self, path: Path, summary: Summary, warehouse: Warehouse | None, *, published: bool) -> None:
         """Write a run's report, with the rows behind its figures where there is a warehouse."""
         if warehouse is None:
             _write(path, ReportData(summary=summary))
@@ -32,21 +26,21 @@ class ReportWriter:
         with warehouse.session() as session:
             _write(path, read_report_data(session, summary, published=published))
 
-    def write_again(self, session: Session, run: RunRecord, path: Path) -> str:
+    def write_again(self, session: Session, run: Summary, path: Path) -> str:
         """Write an earlier run's report.
 
         Returns:
             What the report lacks, for people; "" when it is whole. The rows behind the figures are those of the day, so a
             run that another one has replaced since keeps its figures and decisions only.
         """
-        summary = _concluded(run)
+        shown = _concluded(run)
         lacks = ""
         if _is_published(session, run):
-            data = read_report_data(session, summary)
+            data = read_report_data(session, shown)
         elif _is_held_back(session, run):
-            data = read_report_data(session, summary, published=False)
+            data = read_report_data(session, shown, published=False)
         else:
-            data = ReportData(summary=summary)
+            data = ReportData(summary=shown)
             lacks = f"examples and scores of run {run.run_id} are gone: {run.date} was built again since"
         _write(path, data)
         return lacks
@@ -58,26 +52,24 @@ def _write(path: Path, data: ReportData) -> None:
 
     page = render_report(data)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, page)
 
 
-def _concluded(run: RunRecord) -> Mapping[str, Any]:
+def _concluded(run: Summary) -> Summary:
     """The summary with its end: what the ledger holds was written while the publish was still going on."""
-    phases = {
-        name: {**phase, "status": "COMPLETED"} if phase.get("status") == "RUNNING" and run.has_published else phase
-        for name, phase in run.summary.get("phases", {}).items()
-    }
-    return {**run.summary, "phases": phases, "report": f"reports/quality_{run.run_id}.html"}
+    publish = run.phases.get("publish")
+    phases = dict(run.phases)
+    if publish is not None and publish.status == "RUNNING" and run.has_published:
+        phases["publish"] = publish.model_copy(update={"status": "COMPLETED"})
+    return run.model_copy(update={"phases": phases, "report": f"reports/quality_{run.run_id}.html"})
 
 
-def _is_published(session: Session, run: RunRecord) -> bool:
+def _is_published(session: Session, run: Summary) -> bool:
     published = [one for one in read_runs(session, run.date, run.date) if one.has_published]
     return bool(published) and published[-1].run_id == run.run_id
 
 
-def _is_held_back(session: Session, run: RunRecord) -> bool:
+def _is_held_back(session: Session, run: Summary) -> bool:
     """Whether dbt's views still hold the day as this run built it."""
     view = "quality_scores__day"
     if run.has_published or not table_exists(session, "intermediate", view):

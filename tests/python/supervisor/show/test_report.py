@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 from face_samples import REPAIR, endings, escalated, partial, success, with_every_text
+from recorded_days import recorded
 
-from supervisor.show.report.page import (
+from supervisor.record.summary import Summary
+from supervisor.show.report.data import (
     AnomalyExample,
     AnomalyGroup,
     CorrectionExample,
@@ -20,9 +22,8 @@ from supervisor.show.report.page import (
     Rejection,
     ReportData,
     Score,
-    render_report,
 )
-from supervisor.show.report.view import flow_of_day, flows_by_source, funnel_of
+from supervisor.show.report.page import flow_of_day, flows_by_source, funnel_of, render_report, verdict_of
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(1)>'\"]]>--></style><svg/onload=alert(1)>"
@@ -69,7 +70,7 @@ def data(summary: dict[str, Any] | None = None, text: str | None = None) -> Repo
     after = Score("s3", "accuracy", "amount_in_range", 246_200, 200, 0.97996, 0.98, False, 1)
     payload = text or '{"amount": "1,299.00"}'
     return ReportData(
-        summary=success() if summary is None else summary,
+        summary=Summary.model_validate(success() if summary is None else summary),
         scores=[score, after, Score("all", text or "uniqueness", text or "unique", 10, 0, 1, None, None)],
         rejections=[
             Rejection("api", text or "orphan_user", 70, [Example(text or "page 3", None, payload)]),
@@ -128,7 +129,9 @@ def test_a_payload_is_shown_as_received_with_its_invisible_characters() -> None:
 
 
 def test_a_long_payload_is_cut_with_a_marker() -> None:
-    long = ReportData(success(), rejections=[Rejection("s3", "x", 1, [Example("f", 1, "y" * 50_000)])])
+    long = ReportData(
+        Summary.model_validate(success()), rejections=[Rejection("s3", "x", 1, [Example("f", 1, "y" * 50_000)])]
+    )
     html = render_report(long)
     assert "y" * 480 in html
     assert "y" * 481 not in html
@@ -166,6 +169,7 @@ def test_a_success_with_records_unaccounted_for_is_not_to_be_trusted() -> None:
 def test_a_success_that_missed_a_criterion_says_so() -> None:
     summary = success()
     summary["criteria"][5] |= {"measured": 2280.0, "met": False}
+    summary["exit_code"] = 3
     text = page(summary).text
     assert "goal not met in full" in text
     assert "38 min" in text
@@ -173,12 +177,12 @@ def test_a_success_that_missed_a_criterion_says_so() -> None:
 
 
 def test_the_funnel_adds_up_in_total_and_by_source() -> None:
-    summary = success()
+    summary = Summary.model_validate(success())
     day = flow_of_day(summary)
     flows = flows_by_source(summary)
     assert day.gap == 0
     assert [flow.gap for flow in flows] == [0, 0, 0]
-    assert sum(flow.published or 0 for flow in flows) == day.published
+    assert sum(flow.published for flow in flows) == day.published
     steps = funnel_of(day)
     assert [(step.label, int(step.records)) for step in steps] == [
         ("Collected", 340_000),
@@ -190,7 +194,7 @@ def test_the_funnel_adds_up_in_total_and_by_source() -> None:
     for kept, lost, left in (steps[0:3], steps[2:5]):
         assert kept.records - lost.records == left.records
         assert lost.start == pytest.approx(left.width, abs=0.01)
-    text = page(summary).text
+    text = page().text
     assert "340,000 collected = 333,100 published + 5,100 quarantined + 1,800 duplicates" in text
     assert text.count("✓ adds up") == 4
 
@@ -218,7 +222,7 @@ def test_the_most_frequent_reason_comes_first_with_its_sources() -> None:
     assert "S3 900 · PostgreSQL 250" in text
     assert "part-0.parquet · row 2,201" in text
     rare, frequent = Rejection("s3", "aaa_rare", 1), Rejection("s3", "zzz_frequent", 900)
-    text = Page(render_report(ReportData(success(), rejections=[rare, frequent]))).text
+    text = Page(render_report(ReportData(Summary.model_validate(success()), rejections=[rare, frequent]))).text
     assert text.index("zzz_frequent") < text.index("aaa_rare")
 
 
@@ -279,19 +283,10 @@ def test_the_page_stays_small_whatever_the_run_left() -> None:
     ]
     decision = {"phase": "collect", "observed": "x", "decision": "y", "outcome": "z"}
     summary = success() | {"decisions": [decision] * 5_000}
-    html = render_report(ReportData(summary, rejections=rejections))
+    html = render_report(ReportData(Summary.model_validate(summary), rejections=rejections))
     assert len(html.encode()) < 300_000
     assert "170 more reasons not shown" in html
     assert "4,800 more decisions not shown" in html
-
-
-@pytest.mark.parametrize("status", list(endings()))
-def test_missing_figures_crash_no_report(status: str) -> None:
-    summary = endings()[status]
-    for key in summary:
-        Page(render_report(ReportData({name: value for name, value in summary.items() if name != key})))
-        Page(render_report(ReportData({**summary, key: None})))
-    Page(render_report(ReportData({})))
 
 
 def test_no_credential_reaches_the_page() -> None:
@@ -300,6 +295,33 @@ def test_no_credential_reaches_the_page() -> None:
         "location": "https://user:canary@host/events?token=canary&day=1",
         "reason": "401 for https://user:canary@host/",
     }
-    html = render_report(ReportData(summary))
+    html = render_report(ReportData(Summary.model_validate(summary)))
     assert "canary" not in html
     assert "day=1" in html
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "word"),
+    [
+        ("golden", {}, "✓ Published, goal met"),
+        ("golden", {"exit_code": 3}, "⚠ Published, goal not met in full"),
+        ("golden", {"published": 333_088}, "✗ Published, sums wrong"),
+        ("golden", {"status": "NOTHING_TO_DO"}, "✓ Nothing to do"),
+        ("golden", {"status": "FAILED", "exit_code": 1}, "✗ Failed after publishing, failed"),
+        ("partial", {}, "⚠ Published in part"),
+        ("escalated", {}, "✗ Not published, escalated"),
+        ("escalated", {"status": "FAILED", "exit_code": 1}, "✗ Not published, failed"),
+    ],
+)
+def test_the_verdict_follows_from_the_recorded_summary(name: str, changes: dict[str, Any], word: str) -> None:
+    verdict = verdict_of(recorded(name, **changes))
+    assert f"{verdict.sign} {verdict.word}" == word
+
+
+def test_a_verdict_gives_the_cause_and_the_goal_in_figures() -> None:
+    partial_day = " ".join(verdict_of(recorded("partial")).sentences)
+    assert "API could not be collected, so totals are too low." in partial_day
+    assert "What is there meets the goal: 13 of 13 criteria met." in partial_day
+    held_back = " ".join(verdict_of(recorded("escalated")).sentences)
+    assert "transformation failure rate: 1.5%, not < 1%" in held_back
+    assert "Recommendation: see what the rejected records have in common" in held_back

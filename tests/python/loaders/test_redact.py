@@ -6,11 +6,19 @@ import io
 import json
 import logging
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 
+import loaders.redact as redaction
 from loaders.events import Events
 from loaders.redact import log_to_file, redact, register_secrets
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The words that are secrets here must stay readable in other tests."""
+    monkeypatch.setattr(redaction, "_secrets", {})
 
 
 @pytest.fixture
@@ -29,6 +37,36 @@ def test_registered_secrets_are_replaced_as_whole_words():
     assert redact("raw_postgres and postgres and post") == "raw_postgres and postgres and ***"
 
 
+@pytest.mark.parametrize("secret", ["tOkEnOfMixedCase", "s3cr3t-v4lue", "onlylowercaselettersbutlong", 'k9/+=&"q2w'])
+def test_a_secret_that_is_no_word_is_replaced_wherever_it_stands(secret: str):
+    register_secrets([secret])
+    for form in (secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]):
+        assert redact(f"x{form}y, _{form}_ and 0{form}0") == "x***y, _***_ and 0***0"
+
+
+@pytest.mark.parametrize(
+    ("secret", "around"),
+    [
+        ("post", "postgres"),
+        ("warehouse", "warehouses"),
+        ("Warehouse", "Warehouses"),
+        ("POSTGRES", "POSTGRES_HOST"),
+        ("20251116", "120251116"),
+        ("2025-11", "2025-1116"),
+        ("a1b2", "a1b2c3"),
+        ("aaaa1111", "aaaa11112"),
+    ],
+)
+def test_a_secret_that_may_be_a_word_or_a_date_defaces_no_longer_one(secret: str, around: str):
+    register_secrets([secret])
+    assert redact(f"{around} and {secret}") == f"{around} and ***"
+
+
+def test_a_secret_that_begins_with_another_is_replaced_whole():
+    register_secrets(["n0t-short-1", "n0t-short-1-and-longer"])
+    assert redact("n0t-short-1-and-longer") == "***"
+
+
 def test_a_secret_that_is_a_public_name_does_not_deface_messages():
     register_secrets(["lake", "abc"], public=["lake"])
     assert redact("source 'lake' abc") == "source 'lake' abc"
@@ -39,6 +77,8 @@ def test_a_secret_that_is_a_public_name_does_not_deface_messages():
     [
         ("postgresql://loader:hunter2@db/shop", "hunter2"),
         ("https://user@host/x", "user@"),
+        ("postgresql://loader:p@ss-w0rd@db/shop", "ss-w0rd"),
+        ("http://evil:p\\\\@good:80/x", "evil"),
         ("Authorization: Bearer abcdef123456", "abcdef123456"),
         ("{'Authorization': 'Basic dXNlcjpwYXNz'}", "dXNlcjpwYXNz"),
         ("token=abc123&x=1", "abc123"),

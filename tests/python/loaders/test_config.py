@@ -6,16 +6,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from loader_helpers import ROOT
 
-from loaders.config import configured_source_names, read_sources
+from loaders.config import _secret_values, configured_source_names, read_sources
 from loaders.errors import ConfigurationError
 from loaders.kinds.postgres import PostgresSource
 from loaders.kinds.rest_api import RestApiSource
 from loaders.kinds.s3 import S3Source
-from loaders.redact import redact
+from loaders.redact import redact, register_secrets
 
 API = '[sources.api]\nkind = "rest_api"\nbase_url = "https://api.example.com"\n'
 LAKE = '[sources.lake]\nkind = "s3"\nbucket_url = "s3://data-lake"\n'
@@ -174,6 +175,10 @@ def test_the_commented_examples_are_valid():
         (SHOP + "passwort = 'x'\npassword = 'y'\n", ["passwort is not a known key", "password"]),
         (SHOP.replace('"shop"', '"shop"\ndrivername = "mysql"'), ["'mysql'", "postgresql"]),
         ('[sources.shop]\nkind = "postgres"\n', ["sources.shop.tables is missing"]),
+        (
+            SHOP + "[sources.shop.tables.users]\ncursor = 'at'\nreference = true\n",
+            ["sources.shop.tables.users.cursor = 'at'", "Remove cursor or reference"],
+        ),
         ('[sources."My Lake"]\nkind = "s3"\n', ["'My Lake' is not a source name"]),
         ("[sources\n", ["config.toml is not valid TOML"]),
     ],
@@ -232,3 +237,13 @@ def test_secrets_do_not_show_in_the_repr():
         """,
     )
     assert "canary" not in repr(read_sources())
+
+
+@pytest.mark.parametrize(
+    "password", ["canary/of/url-1", "canary[of-url-2", "canary@of-url-3", "canary%2Fof-url-4", "canary#of?url-5"]
+)
+def test_the_password_of_a_connection_string_is_known_however_its_url_is_read(password: str):
+    url = f"postgresql://loader:{password}@db.example.com/shop"
+    register_secrets(_secret_values({"shop": {"credentials": url}}))
+    assert redact(f"refused {password}!") == "refused ***!"
+    assert redact(f"refused {unquote(password)}!") == "refused ***!"

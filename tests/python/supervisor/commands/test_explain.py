@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from end_to_end.helpers import Run
+from recorded_days import leave_folder
 from supervisor_asks import ask
 
 
@@ -36,11 +37,36 @@ def test_the_newest_run_is_meant_when_none_is_named(golden: Run) -> None:
     assert ask(golden.folder, "explain", "--json").data["run_id"] == golden.summary["run_id"]
 
 
-def test_a_partial_run_names_the_cause_and_the_repair(partial: Run) -> None:
-    answer = ask(partial.folder, "explain", partial.summary["run_id"])
-    assert "PARTIAL" in answer.output
-    assert partial.summary["sources"]["api"]["reason"][:60] in " ".join(answer.output.split())
-    assert partial.summary["repair_command"] in answer.output
+def test_a_partial_run_names_the_cause_and_the_repair(tmp_path: Path) -> None:
+    summary = leave_folder(tmp_path, "partial")
+    answer = ask(tmp_path, "explain", summary.run_id)
+    assert "PARTIAL: the day was published without a source (exit code 3)" in answer.output
+    assert "no page after 3 tries and one at the fallback endpoint" in " ".join(answer.output.split())
+    assert str(summary.repair_command) in answer.output
+    assert ask(tmp_path, "explain", "--json").data["summary"] == summary.as_dict()
+
+
+def test_an_escalated_run_says_why_first_and_what_to_do_last(tmp_path: Path) -> None:
+    summary = leave_folder(tmp_path, "escalated")
+    output = " ".join(ask(tmp_path, "explain", summary.run_id).output.split())
+    parts = [
+        "ESCALATED: nothing was published (exit code 4)",
+        "Why (phase validate)",
+        "s3: 760 records, occurred_at_unparsable",
+        "Not met: Data transformed to target schema with < 1% transformation failure rate: measured 1.5%, threshold < 1%",
+        "Held back",
+        "nothing that readers see",
+        "See what the rejected records have in common",
+    ]
+    places = [output.find(part) for part in parts]
+    assert -1 not in places, parts[places.index(-1)]
+    assert places == sorted(places)
+
+
+def test_a_limit_that_was_missed_is_told_beside_the_success(tmp_path: Path) -> None:
+    summary = leave_folder(tmp_path, "golden", exit_code=3)
+    answer = ask(tmp_path, "explain", summary.run_id)
+    assert "SUCCESS: the day was published, and a limit was missed (exit code 3)" in answer.output
 
 
 def test_the_warehouse_remembers_a_run_whose_folder_is_gone(golden: Run, tmp_path: Path) -> None:
@@ -78,11 +104,12 @@ def test_a_run_that_never_ended_is_told_as_far_as_it_got(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("wrong", ["20261116_020000", "../../etc/passwd", "x' or '1'='1", ""])
-def test_an_unknown_run_is_answered_with_the_nearest(golden: Run, wrong: str) -> None:
-    answer = ask(golden.folder, "explain", wrong)
+def test_an_unknown_run_is_answered_with_the_nearest(tmp_path: Path, wrong: str) -> None:
+    known = leave_folder(tmp_path, "golden")
+    answer = ask(tmp_path, "explain", wrong)
     assert answer.exit_code == 2
     assert f"run '{wrong}' is unknown" in answer.errors
-    assert golden.summary["run_id"] in answer.errors
+    assert known.run_id in answer.errors
 
 
 def test_without_any_run_it_says_so(tmp_path: Path) -> None:

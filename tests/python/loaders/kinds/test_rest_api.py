@@ -5,16 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import time
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 from loader_helpers import Answer, Loaded, ScriptedApi, load, make_attempt, read_rows, values
 
-from loaders.errors import SourceError
-from loaders.kinds.http import Origin, retry_after
-from loaders.kinds.rest_api import RestApiSource, open_rest_api
+from loaders.errors import ConfigurationError, SourceError
+from loaders.fields import Section
+from loaders.kinds.rest_api import RestApiSource, open_rest_api, read
+from loaders.redact import redact
 
 
 def rows_of(source: RestApiSource, folder: Path) -> list[dict[str, object]]:
@@ -70,6 +69,19 @@ def test_nan_and_odd_text_are_kept(api: ScriptedApi, tmp_path: Path):
     ]
 
 
+@pytest.mark.parametrize("selector", ["data", "$.data", "data[*]", "$.data[*]"])
+def test_every_way_to_name_the_list_keeps_the_text(api: ScriptedApi, tmp_path: Path, selector: str):
+    api.script = lambda path, number: Answer(b'{"data": [{"n": 1180591620717411303424, "a" : 1.10}, 1E5]}')
+    rows = rows_of(api.source(data_selector=selector), tmp_path)
+    assert values(rows, "payload") == ['{"n": 1180591620717411303424, "a" : 1.10}', "1E5"]
+
+
+def test_a_number_longer_than_python_reads_is_kept(api: ScriptedApi, tmp_path: Path):
+    number = "9" * 5000
+    api.script = lambda path, _: Answer(f'{{"data": [{number}], "next": null}}'.encode())
+    assert values(rows_of(api.source(), tmp_path), "payload") == [number]
+
+
 @pytest.mark.parametrize(
     ("paginator", "selector"),
     [
@@ -121,6 +133,91 @@ def test_an_api_key_can_go_into_the_query(api: ScriptedApi, tmp_path: Path):
     assert api.requests[0][0].endswith("key=k3y")
 
 
+OAUTH = {
+    "type": "oauth2_client_credentials",
+    "client_id": "canary-id",
+    "client_secret": "canary-of-client",
+}
+
+
+def test_an_oauth_token_is_fetched_once_and_sent(api: ScriptedApi, tmp_path: Path):
+    api.pages([1], [2])
+    with ScriptedApi() as login:
+        login.script = lambda path, number: Answer(b'{"access_token": "canary-token-1", "expires_in": 600}')
+        rows = rows_of(api.source(auth={**OAUTH, "access_token_url": f"{login.url}/token"}), tmp_path)
+        assert login.bodies == [b"client_id=canary-id&client_secret=canary-of-client&grant_type=client_credentials"]
+    assert values(rows, "payload") == ["1", "2"]
+    assert [headers["Authorization"] for _, headers in api.requests] == ["Bearer canary-token-1"] * 2
+    assert redact("got canary-token-1") == "got ***"
+
+
+def test_a_token_endpoint_is_tried_again_as_a_page_is(api: ScriptedApi, tmp_path: Path):
+    api.pages([1])
+    with ScriptedApi() as login:
+        login.script = lambda path, number: (
+            Answer(status=503) if number < 3 else Answer(b'{"access_token": "canary-token-2"}')
+        )
+        loaded = load_api(api.source(auth={**OAUTH, "access_token_url": f"{login.url}/token"}), tmp_path)
+        assert len(login.requests) == 3
+    assert [event["error"] for event in loaded.of("attempt_failed")] == ["HTTP 503", "HTTP 503"]
+    done = loaded.finished("partner")
+    assert (done["status"], done["tries"]) == ("loaded", 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "transient"),
+    [
+        (Answer(status=503), "HTTP 503", True),
+        (Answer(status=401), "HTTP 401", False),
+        (Answer(reset=True), "Connection reset", True),
+        (Answer(delay_s=60), "Timeout", True),
+        (Answer(b'{"access_token": "x"}', dribble_s=0.1), "Timeout", True),
+        (Answer(b"<html>"), "bad token answer", True),
+        (Answer(b'{"error": "invalid_client"}'), "bad token answer", True),
+        (Answer(b'{"access_token": "canary-token-3", "expires_in": "soon"}'), "bad token answer", True),
+        (Answer(b'{"access_token": "' + b"x" * 2**21 + b'"}'), "page too large", False),
+    ],
+)
+def test_a_failing_token_endpoint_is_named(
+    api: ScriptedApi, tmp_path: Path, answer: Answer, code: str, transient: bool
+):
+    with ScriptedApi() as login:
+        login.script = lambda path, number: answer
+        url = f"{login.url}/token"
+        failure = failure_of(api.source(auth={**OAUTH, "access_token_url": url}, total_timeout_s=1), tmp_path)
+    assert (failure.code, failure.transient) == (code, transient)
+    assert f"POST {url}" in failure.text
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_client_secret_is_sent_to_no_other_host(api: ScriptedApi, tmp_path: Path, status: int):
+    with ScriptedApi() as login, ScriptedApi() as other:
+        login.script = lambda path, number: Answer(status=status, headers={"Location": f"{other.url}/token"})
+        url = f"{login.url}/token"
+        failure = failure_of(api.source(auth={**OAUTH, "access_token_url": url}), tmp_path)
+        assert failure.code == "refused"
+        assert f"POST {url}" in failure.text
+        assert other.requests == []
+    assert api.requests == []
+
+
+def test_the_endpoint_can_be_posted_to_with_the_day_and_the_page_in_the_body(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: Answer(
+        json.dumps({"data": [number], "after": number if number < 3 else None}).encode()
+    )
+    paginator = {"type": "cursor", "cursor_path": "after", "cursor_body_path": "page.after"}
+    body = {"day": "{date:%Y-%m-%d}", "kinds": ["{date:%d}"], "limit": 2}
+    source = api.source(params={}, method="POST", json=body, paginator=paginator)
+    assert values(rows_of(source, tmp_path), "payload") == ["1", "2", "3"]
+    first = {"day": "2025-11-16", "kinds": ["16"], "limit": 2}
+    assert [json.loads(each) for each in api.bodies] == [
+        first,
+        {**first, "page": {"after": 1}},
+        {**first, "page": {"after": 2}},
+    ]
+
+
 def test_the_netrc_file_is_not_asked(api: ScriptedApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login u password canary\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
@@ -141,12 +238,22 @@ def test_the_netrc_file_is_not_asked(api: ScriptedApi, tmp_path: Path, monkeypat
         "http://127.0.0.1:{port}@{other}/",
         "ftp://127.0.0.1:{port}/events",
         "http://[bad/",
+        # one library reads this host and another one that
+        "http://{other}\\@127.0.0.1:{port}/x",
+        "http://{other}%5C@127.0.0.1.:{port}/x",
+        "http://{other}#@127.0.0.1:{port}/x",
+        "http://{other}?@127.0.0.1:{port}/x",
+        "http://[::1]:{port}/x",
+        "http://[::ffff:127.0.0.1]:{port}/x",
+        "http://127.0.0.1.:{port}/x",
+        "http://127.1:{port}/x",
+        "http://%3127.0.0.2:{port}/x",
     ],
 )
 @pytest.mark.parametrize("way", ["next", "redirect"])
 def test_nothing_is_sent_to_another_origin(api: ScriptedApi, tmp_path: Path, target: str, way: str):
     with ScriptedApi() as other:
-        place = target.format(other=other.url.removeprefix("http://"), port=api.url[-5:].strip(":"))
+        place = target.format(other=other.url.removeprefix("http://"), port=api.url.rpartition(":")[2])
         if way == "next":
             api.script = lambda path, number: page(1, next_url=place)
         else:
@@ -159,6 +266,18 @@ def test_nothing_is_sent_to_another_origin(api: ScriptedApi, tmp_path: Path, tar
         assert len(api.requests) == 1
 
 
+def test_a_backslash_that_a_request_sends_as_part_of_the_path_leads_nowhere_else(api: ScriptedApi, tmp_path: Path):
+    with ScriptedApi() as other:
+        place = f"{api.url}\\@{other.url.removeprefix('http://')}/x"
+        api.script = lambda path, number: page(number, next_url=place if number == 1 else None)
+        assert values(rows_of(api.source(auth={"type": "bearer", "token": "canary"}), tmp_path), "payload") == [
+            "1",
+            "2",
+        ]
+        assert api.requests[1][0].startswith("/%5C@")
+        assert other.requests == []
+
+
 def test_a_redirect_within_the_origin_is_followed_with_its_headers(api: ScriptedApi, tmp_path: Path):
     def script(path: str, number: int) -> Answer:
         if path.startswith("/events"):
@@ -169,6 +288,23 @@ def test_a_redirect_within_the_origin_is_followed_with_its_headers(api: Scripted
     rows = rows_of(api.source(auth={"type": "bearer", "token": "t"}), tmp_path)
     assert values(rows, "payload") == ["1"]
     assert api.requests[1][1]["Authorization"] == "Bearer t"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_after_a_redirect_the_next_page_is_asked_as_the_first(api: ScriptedApi, tmp_path: Path, status: int):
+    def script(path: str, number: int) -> Answer:
+        if path.startswith("/events"):
+            return Answer(status=status, headers={"Location": path.replace("/events", "/v2/events")})
+        return Answer(json.dumps({"data": [number], "after": number if number < 5 else None}).encode())
+
+    api.script = script
+    paginator = {"type": "cursor", "cursor_path": "after", "cursor_param": "after"}
+    rows = rows_of(api.source(paginator=paginator), tmp_path)
+    assert values(rows, "payload") == ["2", "4", "6"]
+    day = "date=2025-11-16"
+    assert [path for path, _ in api.requests] == [
+        f"{place}?{query}" for query in (day, f"{day}&after=2", f"{day}&after=4") for place in ("/events", "/v2/events")
+    ]
 
 
 def test_redirects_end(api: ScriptedApi, tmp_path: Path):
@@ -334,29 +470,6 @@ def test_both_endpoints_down_is_failed(api: ScriptedApi, tmp_path: Path):
     assert [event["attempt"] for event in loaded.of("attempt_failed")] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize(
-    ("header", "least", "most"),
-    [
-        ("0", None, None),
-        ("2", 2, 2),
-        ("86400", 86400, 86400),
-        (format_datetime(datetime.now(UTC) + timedelta(seconds=1000), usegmt=True), 100, 1000),
-        (format_datetime(datetime.now(UTC) - timedelta(days=1), usegmt=True), None, None),
-        ("soon", None, None),
-        ("-5", None, None),
-        ("inf", None, None),
-        (None, None, None),
-    ],
-)
-def test_retry_after_is_read(header: str | None, least: float | None, most: float | None):
-    seconds = retry_after(header)
-    if least is None or most is None:
-        assert seconds is None
-    else:
-        assert seconds is not None
-        assert least <= seconds <= most
-
-
 def test_retry_after_is_waited_for_within_the_budget(api: ScriptedApi, tmp_path: Path):
     api.script = lambda path, number: Answer(status=429, headers={"Retry-After": "1"}) if number == 1 else page(1)
     started = time.monotonic()
@@ -389,7 +502,20 @@ def test_an_empty_first_page_can_be_followed_by_others(api: ScriptedApi, tmp_pat
     assert values(rows_of(api.source(), tmp_path), "source_object") == ["events/page-00002"]
 
 
-def test_origins_are_compared_with_their_ports():
-    assert Origin.of("http://a/x") == Origin.of("http://A:80/y?z")
-    assert Origin.of("https://a") != Origin.of("http://a")
-    assert Origin.of("http://a:81") != Origin.of("http://a")
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"base_url": "http://evil:1\\@good/"}, "api.base_url must be an http or https URL"),
+        ({"base_url": "http://good/\t"}, "api.base_url must be"),
+        ({"base_url": "http://user@good/"}, "api.base_url must be"),
+        ({"base_url": "http://[good/"}, "api.base_url must be"),
+        ({"fallback_url": "file:///etc/passwd"}, "api.fallback_url must be"),
+        ({"auth": {**OAUTH, "access_token_url": "http://a\\@b/token"}}, "api.auth.access_token_url must be"),
+        ({"method": "DELETE"}, "'DELETE' is not one of: GET, POST"),
+        ({"json": {"day": ["{day}"]}}, "api.json: bad template '{day}'"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_named(settings: dict[str, object], part: str):
+    with pytest.raises(ConfigurationError) as caught:
+        read("api", Section({"base_url": "http://good/", **settings}, "sources.api"))
+    assert part in str(caught.value)

@@ -109,9 +109,9 @@ def test_keys_that_leave_the_folder_are_refused(below: str):
 
 
 def test_a_refused_key_is_a_rejected_record_and_writes_nothing(bucket: Bucket, tmp_path: Path):
-    listed = [s3.ListedObject(PREFIX + "../../../evil.csv", '"e"', 1)]
+    listed = [s3.ListedObject(PREFIX + "../../../evil.csv", '"e"', 1, "../../../evil.csv")]
     attempt = make_attempt(tmp_path)
-    landed, rejected = s3._land(None, bucket.source(), PREFIX, listed, attempt)
+    landed, rejected = s3._land(None, bucket.source(), listed, attempt)
     assert not landed
     assert [(each.reason, each.source_object) for each in rejected] == [("key_refused", PREFIX + "../../../evil.csv")]
     assert not list(tmp_path.rglob("evil.csv"))
@@ -138,7 +138,7 @@ def test_listing_goes_on_past_its_first_page(bucket: Bucket, tmp_path: Path, mon
     for number in range(7):
         bucket.put(f"{PREFIX}{number}.csv", b"x\n1\n")
     client = s3.make_client(bucket.source(), make_attempt(tmp_path).deadline)
-    assert len(s3.list_objects(client, bucket.source(), PREFIX)) == 7
+    assert len(s3.list_objects(client, bucket.source(), DAY)) == 7
 
 
 def test_an_object_replaced_after_listing_is_listed_again(
@@ -252,3 +252,62 @@ def test_ten_thousand_columns_are_loaded(bucket: Bucket, tmp_path: Path):
     extraction = open_s3(bucket.source(), make_attempt(tmp_path))
     ((row,),) = (read_rows(extraction),)
     assert len(row) == 10_000 + 1 + len(FIXED)
+
+
+def objects(bucket: Bucket, folder: Path, **changes: Any) -> list[str]:
+    rows = read_rows(open_s3(bucket.source(**changes), make_attempt(folder)))
+    assert not any(row["reject_reason"] for row in rows)
+    return [row["source_object"] for row in rows]
+
+
+def test_the_extension_may_be_in_capitals(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.CSV.GZ", gzip.compress(b"x\n1\n"))
+    assert objects(bucket, tmp_path) == [PREFIX + "a.CSV.GZ"]
+
+
+def test_what_is_below_a_hidden_folder_is_no_data(bucket: Bucket, tmp_path: Path):
+    for key in ("_temporary/0/a.csv", ".hidden/a.csv", "t/_delta_log/0.json", "t/a.csv"):
+        bucket.put(PREFIX + key, b"x\n1\n")
+    assert objects(bucket, tmp_path) == [PREFIX + "t/a.csv"]
+
+
+def test_a_path_is_a_folder_an_object_or_the_beginning_of_a_name(bucket: Bucket, tmp_path: Path):
+    keys = ("x/16/a.csv", "x/16-old/a.csv", "x/160/a.csv", "x/2025-11-16.csv", "x/2025-11-16.csv.bak", "x/p-16-0.csv")
+    for key in keys:
+        bucket.put(key, b"x\n1\n")
+    assert objects(bucket, tmp_path / "1", path="x/{date:%d}") == ["x/16/a.csv"]
+    assert objects(bucket, tmp_path / "2", path="x/{date:%Y-%m-%d}.csv") == ["x/2025-11-16.csv"]
+    assert objects(bucket, tmp_path / "3", path="x/p-{date:%d}") == ["x/p-16-0.csv"]
+    assert objects(bucket, tmp_path / "4", path="x/p-{date:%d}-") == ["x/p-16-0.csv"]
+
+
+def test_the_glob_takes_the_day_and_is_named_when_nothing_matches(bucket: Bucket, tmp_path: Path):
+    bucket.put("x/2025-11-16.csv", b"x\n1\n")
+    bucket.put("x/2025-11-15.csv", b"x\n1\n")
+    assert objects(bucket, tmp_path, path="x/", file_glob="{date:%Y-%m-%d}.*") == ["x/2025-11-16.csv"]
+    with pytest.raises(SourceError, match=r"'2025-11-16\.parquet'"):
+        open_s3(bucket.source(path="x/", file_glob="{date:%Y-%m-%d}.parquet"), make_attempt(tmp_path))
+
+
+def test_an_object_may_have_the_name_of_a_folder(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.csv", b"x\n1\n")
+    bucket.put(PREFIX + "a.csv/b.csv", b"x\n2\n")
+    assert objects(bucket, tmp_path) == [PREFIX + "a.csv", PREFIX + "a.csv/b.csv"]
+
+
+def test_colliding_columns_never_swap_their_values(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.csv", b"User Id,user_id\nspaced,plain\n")
+    bucket.put(PREFIX + "b.csv", b"user_id\nplain\n")
+    bucket.put(PREFIX + "c.csv", b"user_id,User Id\nplain,spaced\n")
+    rows = read_rows(open_s3(bucket.source(), make_attempt(tmp_path)))
+    assert values(rows, "user_id", "user_id_2") == [("plain", "spaced"), ("plain", None), ("plain", "spaced")]
+
+
+def test_a_file_too_wide_for_the_table_is_rejected_and_leaves_no_column(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.csv", (",".join(f"c{number}" for number in range(1_700)) + "\n").encode())
+    bucket.put(PREFIX + "b.csv", b"x\n1\n")
+    attempt = make_attempt(tmp_path)
+    attempt.max_columns = 1_600
+    extraction = open_s3(bucket.source(), attempt)
+    assert extraction.schemas["events"].names == ["x", "payload", *FIXED]
+    assert values(read_rows(extraction), "reject_reason", "x") == [("too_many_columns", None), (None, "1")]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_to_end.helpers import GOLDEN_DAY, Run
+from end_to_end.helpers import GOLDEN_DAY
+from recorded_days import leave_folder, leave_ledger, recorded
 from supervisor_asks import ask
 
-from supervisor.record.history import DayHistory, record_of
-from supervisor.record.status import judge_day
+from supervisor.commands.status import judge_day
+from supervisor.common.outcome import Outcome
+from supervisor.record.history import DayHistory
+from supervisor.record.summary import Summary
 from supervisor.warehouse.lock import Holder, lock_holder
 
 DAY = date(2025, 11, 16)
@@ -32,49 +34,56 @@ with run_lock(Path(sys.argv[1]), sys.argv[2]):
 """
 
 
-def summary(status: str = "SUCCESS", run_id: str = "r1", at: datetime = NOON, **sources: str) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "date": DAY.isoformat(),
-        "target": "duckdb",
-        "status": status,
-        "exit_code": {"SUCCESS": 0, "PARTIAL": 3, "ESCALATED": 4, "FAILED": 1}[status],
-        "finished_at": at.isoformat(),
-        "published": 10,
-        "sources": {name: {"status": how} for name, how in (sources or {"s3": "loaded", "api": "loaded"}).items()},
-        "escalation": {"reason": "too many failures"} if status == "ESCALATED" else None,
-    }
+def run(status: str = "SUCCESS", run_id: str = "r1", at: datetime = NOON) -> Summary:
+    sources = {"s3": {"status": "loaded"}, "api": {"status": "loaded"}}
+    escalation = {"phase": "validate", "reason": "too many failures"} if status == "ESCALATED" else None
+    return recorded(
+        "golden", status=status, exit_code=Outcome.of(status).exit_code, run_id=run_id, started_at=at.isoformat(),
+        finished_at=at.isoformat(), published=10, sources=sources, escalation=escalation,
+    )  # fmt: skip
 
 
 def judge(history: DayHistory, configured: tuple[str, ...] = (), **asked: Any) -> Any:
     return judge_day(DAY, history, configured, asked.get("requests", {}), asked.get("holder"), "duckdb")
 
 
-def test_a_complete_day_needs_nothing(golden: Run) -> None:
-    (day,) = ask(golden.folder, "status", "--json").data["days"]
+def test_a_complete_day_needs_nothing(tmp_path: Path) -> None:
+    summary = leave_ledger(tmp_path, "golden")
+    (day,) = ask(tmp_path, "status", "--json").data["days"]
     assert day["state"] == "complete"
     assert day["published"] == 333_100
-    assert day["run_id"] == golden.summary["run_id"]
+    assert day["run_id"] == summary.run_id
     assert day["missing"] == []
     assert day["next_command"] == ""
 
 
-def test_a_partial_day_names_what_is_missing_and_the_repair(partial: Run) -> None:
-    answer = ask(partial.folder, "status")
-    (day,) = ask(partial.folder, "status", "--json").data["days"]
+def test_a_partial_day_names_what_is_missing_and_the_repair(tmp_path: Path) -> None:
+    summary = leave_ledger(tmp_path, "partial")
+    answer = ask(tmp_path, "status")
+    (day,) = ask(tmp_path, "status", "--json").data["days"]
     assert (day["state"], day["missing"], day["published"]) == ("partial", ["api"], 318_500)
-    assert day["next_command"] == partial.summary["repair_command"]
+    assert day["next_command"] == summary.repair_command
     assert "318,500" in answer.output
-    assert partial.summary["repair_command"] in answer.output
+    assert summary.repair_command in answer.output
 
 
-def test_the_sandbox_is_not_started_for_a_look(golden: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_escalated_day_shows_what_was_published_before_and_the_run_that_held_it_back(tmp_path: Path) -> None:
+    held_back = leave_ledger(tmp_path, "escalated")
+    (day,) = ask(tmp_path, "status", "--json").data["days"]
+    assert (day["state"], day["published"]) == ("escalated", None)
+    assert "no allowed remedy is left" in day["note"]
+    assert day["next_command"] == f"python orchestrate.py explain {held_back.run_id}"
+
+
+def test_the_sandbox_is_not_started_for_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_ledger(tmp_path, "golden")
     monkeypatch.setattr("orchestrate.sandbox_if_needed", lambda *_: pytest.fail("the sandbox was started"))
-    assert ask(golden.folder, "status").exit_code == 0
+    assert ask(tmp_path, "status").exit_code == 0
 
 
-def test_days_of_a_span_that_were_never_run_are_shown(golden: Run) -> None:
-    answer = ask(golden.folder, "status", "--from", "2025-11-15", "--to", "2025-11-18")
+def test_days_of_a_span_that_were_never_run_are_shown(tmp_path: Path) -> None:
+    leave_ledger(tmp_path, "golden")
+    answer = ask(tmp_path, "status", "--from", "2025-11-15", "--to", "2025-11-18")
     assert answer.output.count("never run") == 3
     assert "python orchestrate.py --from 2025-11-15 --to 2025-11-18" in answer.output
 
@@ -101,10 +110,8 @@ def test_a_wrong_span_is_a_usage_error(tmp_path: Path, arguments: list[str], wor
     assert words in answer.errors
 
 
-def test_while_a_run_works_it_is_named_and_the_warehouse_is_left_alone(golden: Run, tmp_path: Path) -> None:
-    run_id = golden.summary["run_id"]
-    (tmp_path / "runs" / run_id).mkdir(parents=True)
-    shutil.copy(golden.folder / "runs" / run_id / "summary.json", tmp_path / "runs" / run_id)
+def test_while_a_run_works_it_is_named_and_the_warehouse_is_left_alone(tmp_path: Path) -> None:
+    leave_folder(tmp_path, "golden")
     # not a database: opening it would be an error
     (tmp_path / "warehouse.duckdb").write_text("busy")
     request = {"run_id": "20990101_000000", "date": "2025-11-17", "target": "duckdb", "started_at": NOON.isoformat()}
@@ -145,8 +152,8 @@ def test_a_lock_whose_process_is_gone_is_held_by_nobody(tmp_path: Path) -> None:
 
 
 def test_a_source_that_was_added_since_makes_the_day_partial() -> None:
-    run = record_of(summary())
-    history = DayHistory(published=run, last=run, loaded=("api", "s3"))
+    one = run()
+    history = DayHistory(published=one, last=one, loaded=("api", "s3"))
     assert judge(history, configured=("api", "s3")).state == "complete"
     day = judge(history, configured=("api", "orders", "s3"))
     assert (day.state, day.missing) == ("partial", ("orders",))
@@ -154,15 +161,14 @@ def test_a_source_that_was_added_since_makes_the_day_partial() -> None:
 
 
 def test_a_day_that_escalated_points_to_its_explanation() -> None:
-    run = record_of(summary("ESCALATED"))
-    day = judge(DayHistory(last=run, loaded=("s3",)))
+    day = judge(DayHistory(last=run("ESCALATED"), loaded=("s3",)))
     assert (day.state, day.published, day.note) == ("escalated", None, "too many failures")
     assert day.next_command == "python orchestrate.py explain r1"
 
 
 def test_what_was_published_stays_the_state_when_a_later_run_escalates() -> None:
-    before = record_of(summary())
-    later = record_of(summary("ESCALATED", "r2", NOON + timedelta(hours=1)))
+    before = run()
+    later = run("ESCALATED", "r2", NOON + timedelta(hours=1))
     day = judge(DayHistory(published=before, last=later, loaded=("api", "s3")))
     assert (day.state, day.run_id, day.published) == ("complete", "r1", 10)
     assert "r2" in day.note
@@ -174,3 +180,18 @@ def test_a_killed_run_leaves_an_interrupted_day_with_the_command_that_goes_on() 
     assert (day.state, day.next_command) == ("interrupted", "python orchestrate.py --date 2025-11-16")
     running = judge(DayHistory(), requests=request, holder=Holder("r9", 1, "here", NOON.isoformat()))
     assert (running.state, running.next_command) == ("running", "")
+
+
+def test_a_run_that_broke_off_leaves_its_reason_and_the_same_command() -> None:
+    failed = recorded(
+        "golden", status="FAILED", exit_code=1, error={"type": "OSError", "message": "OSError: disk full"}
+    )
+    day = judge(DayHistory(last=failed))
+    assert (day.state, day.note) == ("failed", "OSError: disk full")
+    assert day.next_command == "python orchestrate.py --date 2025-11-16"
+
+
+def test_a_day_published_too_late_is_complete() -> None:
+    late = recorded("golden", exit_code=3)
+    day = judge(DayHistory(published=late, last=late, loaded=("api", "postgres", "s3")))
+    assert (day.state, day.next_command) == ("complete", "")
