@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from rich.cells import cell_len, chop_cells, set_cell_size
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
 
 from supervisor.common.text import encodable
+from supervisor.show.signs import can_draw, sign_text
 
 RowKind = Literal["text", "heading", "item", "command"]
 _WIDEST, _NARROWEST = 100, 64
+_INDENTS = {"item": "- ", "command": "    "}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the closing words, before it is wrapped to a width."""
+    """One line of the closing words; wrapped by rich when drawn."""
 
     text: str = ""
     kind: RowKind = "text"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Wrap to the width; an item hangs below its dash, a command breaks with a backslash."""
+        width = options.max_width
+        if self.kind == "command":
+            yield from _command_lines(encodable(self.text, options.encoding), width)
+            return
+        indent = _INDENTS.get(self.kind, "")
+        text = sign_text(self.text, options.encoding)
+        for number, line in enumerate(text.wrap(console, max(width - len(indent), 1)) or [text]):
+            yield Text.assemble((" " * len(indent) if number else indent, "dim"), line)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Ask for a line of its own."""
+        width = len(_INDENTS.get(self.kind, "")) + cell_len(encodable(self.text, options.encoding))
+        return Measurement(1, max(width, 1)).with_maximum(options.max_width)
 
 
 @dataclass(frozen=True)
@@ -33,52 +56,28 @@ class Closing:
     repair: str = ""
 
 
-def _indents(kind: RowKind) -> tuple[str, str]:
-    return {"item": ("- ", "  "), "command": ("    ", "    ")}.get(kind, ("", ""))
+def _command_lines(command: str, width: int) -> list[Text]:
+    """Break a command that is too wide with backslashes, as a shell takes it."""
+    room = width - cell_len(command)
+    if room >= 0:
+        return [Text(" " * (min(room, len(_INDENTS["command"])) // 2 * 2) + command)]
+    pieces = textwrap.wrap(command, max(width - 2, 10), break_long_words=False, break_on_hyphens=False)
+    return [Text(piece + " \\") for piece in pieces[:-1]] + [Text(pieces[-1])]
 
 
-def _wrapped(row: Row, width: int) -> list[str]:
-    """Break a row into lines of at most `width` cells; a command breaks with a backslash."""
-    first, rest = _indents(row.kind)
-    if row.kind == "command":
-        if cell_len(first + row.text) > width:
-            first = rest = "  " if cell_len(row.text) + 2 <= width else ""
-        pieces = textwrap.wrap(row.text, max(width - len(first) - 2, 10),
-                               break_long_words=False, break_on_hyphens=False)  # fmt: skip
-        if cell_len(first + row.text) <= width:
-            pieces = [row.text]
-        return [first + piece + (" \\" if number_ < len(pieces) else "")
-                for number_, piece in enumerate(pieces, 1)]  # fmt: skip
-    lines: list[str] = []
-    for piece in textwrap.wrap(row.text, width, initial_indent=first, subsequent_indent=rest):
-        # wide characters take two cells, which textwrap does not know
-        lines += chop_cells(piece, width) if cell_len(piece) > width else [piece]
-    return lines or [""]
+def closing_box(closing: Closing, encoding: str) -> Constrain:
+    """Draw the boxed summary: as wide as its rows, at most as the terminal, and at most 100 cells.
 
-
-def draw_box(closing: Closing, width: int, encoding: str | None = "utf-8") -> list[str]:
-    """Draw the boxed summary at most `width` cells wide (and at most 100), as lines.
-
-    A command that is wider than the box is broken with backslashes, as a shell takes it. For an
-    encoding other than UTF-8 the box and the signs in it are ASCII.
+    For an encoding other than UTF-8 the box and the signs in it are ASCII.
     """
-    closing = replace(
-        closing,
-        title=encodable(closing.title, encoding),
-        rows=tuple(replace(row, text=encodable(row.text, encoding)) for row in closing.rows),
+    table = Table(
+        box=box.SQUARE if can_draw(encoding) else box.ASCII2,
+        border_style="dim",
+        header_style="",
+        show_header=bool(closing.title),
+        min_width=_NARROWEST,
     )
-    drawable = encodable("✓", encoding) == "✓"
-    top, middle, bottom = ("┌┐", "├┤", "└┘") if drawable else ("++", "++", "++")
-    wall, dash = ("│", "─") if drawable else ("|", "-")
-    longest = max((cell_len(_indents(row.kind)[0] + row.text) for row in closing.rows), default=0)
-    inner = max(min(max(longest + 4, _NARROWEST), _WIDEST, width) - 4, 16)
-
-    def ruled(ends: str) -> str:
-        return ends[0] + dash * (inner + 2) + ends[1]
-
-    def walled(rows: Sequence[Row]) -> list[str]:
-        lines = [line for row in rows for line in _wrapped(row, inner)]
-        return [f"{wall} {set_cell_size(line, inner)} {wall}" for line in lines]
-
-    title = [*walled([Row(closing.title)]), ruled(middle)] if closing.title else []
-    return [ruled(top), *title, *walled(closing.rows), ruled(bottom)]
+    table.add_column(sign_text(closing.title, encoding), overflow="fold")
+    for row in closing.rows:
+        table.add_row(row)
+    return Constrain(table, _WIDEST)

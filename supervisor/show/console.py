@@ -4,26 +4,51 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Literal, TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol, TextIO
 
 from supervisor.show.console_live import LiveConsole
 from supervisor.show.console_plain import PlainConsole, QuietConsole
-from supervisor.show.console_tree import ClosableConsole, Console, StepStatus
 
-__all__ = [
-    "ClosableConsole",
-    "Console",
-    "ConsoleMode",
-    "LiveConsole",
-    "PlainConsole",
-    "QuietConsole",
-    "StepStatus",
-    "make_console",
-]
-
+StepStatus = Literal["running", "ok", "warning", "failed", "info"]
 ConsoleMode = Literal["auto", "live", "plain", "quiet"]
 _OFF = frozenset({"", "0", "false", "no"})
+
+
+class Console(Protocol):
+    """Where a run says what it does. Safe to call from several threads.
+
+    Every text may hold data: no implementation reads it as markup or lets control characters
+    through.
+    """
+
+    def run_started(self, *, run_id: str, date: str, target: str, notes: Sequence[str]) -> None:
+        """Say which run starts, for which day and warehouse; notes are one line each."""
+
+    def phase_started(self, name: str, title: str) -> None:
+        """Begin a phase: collect, transform, validate or publish; "Data Collection"."""
+
+    def step(self, path: tuple[str, ...], text: str, status: StepStatus = "running") -> None:
+        """Create or change the step at `path` of the current phase, such as ("s3", "files").
+
+        An empty text keeps the one that the step has.
+        """
+
+    def phase_finished(self, name: str, status: str, lines: Sequence[str]) -> None:
+        """End a phase: COMPLETED, COMPLETED WITH WARNINGS or FAILED, and its closing lines."""
+
+    def run_finished(self, summary: Mapping[str, Any]) -> None:
+        """Say how the run ended, from the content of its `summary.json`."""
+
+    def message(self, text: str, *, error: bool = False) -> None:
+        """Say something that belongs to no step."""
+
+
+class ClosableConsole(Console, Protocol):
+    """A console that may hold a terminal: `contextlib.closing` fits."""
+
+    def close(self) -> None:
+        """Leave the terminal in order; safe to call at any time, and twice."""
 
 
 def make_console(

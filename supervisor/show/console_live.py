@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
 from typing import Any, TextIO, cast
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
-from rich.text import Text
 
-from supervisor.common.text import encodable, plain_text
-from supervisor.show.box import draw_box
+from supervisor.common.text import plain_text
+from supervisor.show.box import closing_box
 from supervisor.show.closing import closing_of
-from supervisor.show.console_tree import MARKS, PHASES, PhaseTree, Signs
+from supervisor.show.console_tree import PhaseTree, draw_tree
+from supervisor.show.signs import MARKS, sign_text
 
 _REFRESHES_PER_SECOND = 8
 _STATUS_MARKS = {"COMPLETED": "✓", "COMPLETED WITH WARNINGS": "⚠"}
-_GUIDES = re.compile(r"^[│├└┌┐┘┤─|`+\- ]+")
-_SIGN_STYLES = (
-    (re.compile(r"✓|\[ok\]"), "green"),
-    (re.compile(r"✗|\[x\]"), "red"),
-    (re.compile(r"⚠|\[!\]"), "yellow"),
-    (re.compile(r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏](?: \d.*)?$|\[In Progress\]"), "cyan"),
-)
 
 
 class _Guarded:
@@ -87,7 +78,6 @@ class LiveConsole:
             emoji=False,
         )
         self._redirect = stream is None
-        self._signs = Signs.for_encoding(self._out.encoding)
         self._clock = clock
         # two locks: the drawing thread takes only the second, so starting and stopping it
         # under the first can't deadlock
@@ -110,8 +100,7 @@ class LiveConsole:
         with self._flow:
             self._leave("✗ INTERRUPTED", ())
             with self._state:
-                position = PHASES.index(name) + 1 if name in PHASES else 0
-                self._tree = PhaseTree(name, plain_text(title), position)
+                self._tree = PhaseTree(name, title)
             self._live = Live(
                 console=self._out,
                 get_renderable=self._frame,
@@ -155,13 +144,12 @@ class LiveConsole:
                 return
             self._print("")
             self._print("Summary Report:")
-            for line in draw_box(closing, self._out.width, self._signs.encoding):
-                self._out.print(self._styled(line), no_wrap=True, crop=False, overflow="ignore")
+            self._out.print(closing_box(closing, self._out.encoding))
             if closing.repair:
                 self._print("")
                 self._print("Repair:", "bold")
                 # unwrapped, so that it can be copied as one line
-                self._out.print(Text(self._fit(closing.repair)), soft_wrap=True)
+                self._out.print(sign_text(closing.repair, self._out.encoding), soft_wrap=True)
 
     def message(self, text: str, *, error: bool = False) -> None:
         """Print above the tree, each line of the text on its own."""
@@ -175,19 +163,6 @@ class LiveConsole:
         with self._flow:
             self._leave("✗ INTERRUPTED", ())
 
-    def __enter__(self) -> LiveConsole:
-        """Return itself, to be closed at the end of the block."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop drawing, whatever ended the block."""
-        self.close()
-
     def _leave(self, outcome: str, lines: Sequence[str]) -> None:
         with self._state:
             tree, self._tree = self._tree, None
@@ -197,46 +172,20 @@ class LiveConsole:
         if live is not None:
             live.stop()
         atexit.unregister(self.close)
-        self._print(f"{_heading(tree)}: {tree.title}", "bold")
-        for line in tree.lines(self._signs, self._out.width):
-            self._out.print(self._styled(line), no_wrap=True, crop=False, overflow="ignore")
+        self._out.print(draw_tree(tree, self._out.encoding))
         self._print("")
-        self._print(f"{_heading(tree)}: {outcome}", "bold")
+        self._print(f"{tree.heading}: {outcome}", "bold")
         for line in lines:
             self._print("- " + line.removeprefix("- "))
         self._print("")
 
-    def _frame(self) -> Text:
+    def _frame(self) -> RenderableType:
         """Return the tree as it stands, never taller than the terminal."""
         with self._state:
             if self._tree is None:
-                return Text("")
-            heading = f"{_heading(self._tree)}: {self._tree.title} [In Progress]"
-            height = max(self._out.height - 2, 3)
-            width = max(self._out.width - 1, 20)
-            lines = self._tree.lines(self._signs, width, now=self._clock(), height=height)
-        frame = self._styled(self._fit(heading)[:width], "bold")
-        for line in lines:
-            frame.append("\n").append_text(self._styled(line))
-        frame.no_wrap, frame.overflow = True, "crop"
-        return frame
+                return ""
+            height = max(self._out.height - 1, 4)
+            return draw_tree(self._tree, self._out.encoding, now=self._clock(), height=height)
 
     def _print(self, text: str, style: str = "") -> None:
-        self._out.print(self._styled(self._fit(plain_text(text, keep_indent=True)), style))
-
-    def _fit(self, text: str) -> str:
-        return encodable(text, self._signs.encoding)
-
-    def _styled(self, line: str, style: str = "") -> Text:
-        text = Text(line, style=style)
-        guides = _GUIDES.match(line)
-        if guides and not line.startswith("- "):
-            text.stylize("dim", 0, guides.end())
-        for pattern, colour in _SIGN_STYLES:
-            for match in pattern.finditer(line):
-                text.stylize(colour, *match.span())
-        return text
-
-
-def _heading(tree: PhaseTree) -> str:
-    return f"Phase {tree.position}" if tree.position else f"Phase {plain_text(tree.name, 40)}"
+        self._out.print(sign_text(plain_text(text, keep_indent=True), self._out.encoding, style))

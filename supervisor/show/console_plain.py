@@ -10,7 +10,8 @@ from typing import Any, TextIO
 from supervisor.common.outcome import Outcome
 from supervisor.common.text import ascii_signs, encodable, plain_text
 from supervisor.show.closing import closing_of
-from supervisor.show.console_tree import MARKS, PHASES, PhaseTree
+from supervisor.show.console_tree import PhaseTree
+from supervisor.show.signs import MARKS
 
 _SUFFIXES = {"ok": "  [ok]", "warning": "  [warning]", "failed": "  [failed]", "running": "..."}
 
@@ -49,18 +50,15 @@ class PlainConsole:
     def phase_started(self, name: str, title: str) -> None:
         """Begin a phase; its steps follow."""
         with self._lock:
-            position = PHASES.index(name) + 1 if name in PHASES else 0
-            self._tree = PhaseTree(name, title, position)
-            self._write(name, "phase", f"{_heading(self._tree)}: {title} [In Progress]")
+            self._tree = PhaseTree(name)
+            self._write(name, "phase", f"{self._tree.heading}: {title} [In Progress]")
 
     def step(self, path: tuple[str, ...], text: str, status: str = "running") -> None:
         """Write the step if it is new or has changed."""
         with self._lock:
-            tree = self._tree or PhaseTree("run", "", 0)
-            if tree.upsert(path, text, status, 0.0):
-                shown = plain_text(text) or _text_at(tree, path)
-                if status == "running":
-                    shown = shown.removesuffix("...").rstrip()
+            tree = self._tree or PhaseTree("run")
+            if changed := tree.upsert(path, text, status, 0.0):
+                shown = changed.text.removesuffix("...").rstrip() if status == "running" else changed.text
                 marked = any(mark in shown for mark in MARKS.values())
                 suffix = "" if marked else _SUFFIXES.get(status, "")
                 self._write(tree.name, path[0], shown + suffix)
@@ -68,8 +66,7 @@ class PlainConsole:
     def phase_finished(self, name: str, status: str, lines: Sequence[str]) -> None:
         """Write the phase's outcome and its closing lines."""
         with self._lock:
-            tree = self._tree or PhaseTree(name, "", 0)
-            self._write(name, "phase", f"{_heading(tree)}: {status}")
+            self._write(name, "phase", f"{PhaseTree(name).heading}: {status}")
             for line in lines:
                 self._write(name, "phase", line.removeprefix("- "))
             self._tree = None
@@ -150,14 +147,3 @@ class QuietConsole:
 
     def close(self) -> None:
         """Do nothing: a quiet console holds nothing."""
-
-
-def _heading(tree: PhaseTree) -> str:
-    return f"Phase {tree.position}" if tree.position else f"Phase {plain_text(tree.name, 40)}"
-
-
-def _text_at(tree: PhaseTree, path: tuple[str, ...]) -> str:
-    step = tree.steps[path[0]]
-    for key in path[1:]:
-        step = step.steps[key]
-    return step.text

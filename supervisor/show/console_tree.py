@@ -1,46 +1,23 @@
-"""The tree of a phase: what the steps are, and how it reads line by line.
+"""The tree of a phase: its steps, and how rich draws them.
 
-Pure: no stream, no clock. The live console draws the lines in colour, the tests read them.
+Pure: no stream, no clock.
 """
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
 
-from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.text import Text
+from rich.tree import Tree
 
-from supervisor.common.text import duration, encodable, plain_text
+from supervisor.common.text import duration, plain_text
+from supervisor.plan.budgets import PHASES
+from supervisor.show.signs import MARKS, can_draw, sign_text, spinner
 
-StepStatus = Literal["running", "ok", "warning", "failed", "info"]
-PHASES = ("collect", "transform", "validate", "publish")
-MARKS = {"ok": "✓", "warning": "⚠", "failed": "✗"}
 _DONE_WORDS = {"ok": "COMPLETED", "warning": "COMPLETED WITH WARNINGS", "failed": "FAILED"}
 _CHECK_WORDS = {"ok": "PASS", "warning": "PASS WITH WARNINGS", "failed": "FAIL"}
-_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-_ASCII_SPINNER = "|/-\\"
-
-
-@dataclass(frozen=True)
-class Signs:
-    """The characters of the tree that depend on what the stream can show."""
-
-    branch: str
-    last: str
-    pipe: str
-    spinner: str
-    ellipsis: str
-    encoding: str
-
-    @classmethod
-    def for_encoding(cls, encoding: str | None) -> Signs:
-        """Return box-drawing signs for UTF-8, ASCII ones for anything else."""
-        name = encoding or "ascii"
-        if encodable("✓", name) == "✓":
-            return cls("├── ", "└── ", "│   ", _SPINNER, "…", name)
-        return cls("|-- ", "`-- ", "|   ", _ASCII_SPINNER, "...", name)
 
 
 @dataclass
@@ -58,59 +35,55 @@ class PhaseTree:
     """The steps of one phase, in the order in which they were first heard of."""
 
     name: str
-    title: str
-    position: int
+    title: str = ""
     steps: dict[str, Step] = field(default_factory=dict)
 
-    def upsert(self, path: tuple[str, ...], text: str, status: str, now: float) -> bool:
+    @property
+    def heading(self) -> str:
+        """What the phase is called: "Phase 1"."""
+        return f"Phase {PHASES.index(self.name) + 1 if self.name in PHASES else plain_text(self.name, 40)}"
+
+    def upsert(self, path: tuple[str, ...], text: str, status: str, now: float) -> Step | None:
         """Create or change the step at `path`; an empty text keeps the one it has.
 
         Returns:
-            Whether anything changed.
+            The step; None if nothing changed.
         """
-        if not path:
-            return False
-        level, step = self.steps, Step("")
-        changed = False
+        level, step, is_new = self.steps, None, False
         for key in path:
             if key not in level:
                 title = plain_text(key).replace("_", " ").capitalize()
                 level[key] = Step(title, "running" if key is not path[-1] else "", now)
-                changed = True
+                is_new = True
             step = level[key]
             level = step.steps
-        clean = plain_text(text) or step.text
+        if step is None:
+            return None
+        before = step.text, step.status
         if status == "running" and step.status not in {"running", ""}:
             step.started_at = now
-        changed = changed or (step.text, step.status) != (clean, status)
-        step.text, step.status = clean, status
-        return changed
+        step.text, step.status = plain_text(text) or step.text, status
+        return step if is_new or before != (step.text, step.status) else None
 
-    def lines(
-        self,
-        signs: Signs,
-        width: int,
-        *,
-        now: float | None = None,
-        height: int | None = None,
-    ) -> list[str]:
-        """Return the tree as lines of at most `width` cells.
 
-        Args:
-            signs: What the stream can show.
-            width: Cells per line.
-            now: The clock in seconds while the phase runs: running steps get a spinner and
-                their age, long lines are cut. None: the phase is over, long lines are wrapped.
-            height: At most so many lines; finished branches fold first, then the oldest go.
-        """
-        drawing = _Drawing(signs, width, self.name, now)
-        lines = list(drawing.branch(self.steps, ""))
-        if height is not None and len(lines) > height:
-            lines = list(drawing.branch(self.steps, "", fold=True))
-        if height is not None and len(lines) > height:
-            hidden = len(lines) - max(height - 1, 1)
-            lines = [f"{signs.ellipsis} {hidden} lines above", *lines[hidden:]]
-        return lines
+def draw_tree(
+    phase: PhaseTree, encoding: str, *, now: float | None = None, height: int | None = None
+) -> Tree | _LastLines:
+    """Draw a phase under its heading, as it stands: later changes of the phase don't show.
+
+    Args:
+        phase: What to draw.
+        encoding: What the stream can show.
+        now: The clock in seconds while the phase runs: running steps get a spinner and their
+            age, long lines are cut. None: the phase is over, long lines are wrapped.
+        height: At most so many lines, three or more; finished branches fold first, then the oldest lines go.
+    """
+    tree = _Drawing(phase.name, encoding, now).tree(phase)
+    if height is not None and _nodes(tree) > height:
+        tree = _Drawing(phase.name, encoding, now, fold=True).tree(phase)
+        if _nodes(tree) > height:
+            return _LastLines(tree, height)
+    return tree
 
 
 def marked(text: str, status: str) -> str:
@@ -126,109 +99,78 @@ def _says_outcome(step: Step) -> bool:
     return step.status in MARKS and ": " in step.text
 
 
+def _nodes(tree: Tree) -> int:
+    return 1 + sum(map(_nodes, tree.children))
+
+
 @dataclass(frozen=True)
 class _Drawing:
-    signs: Signs
-    width: int
     phase: str
+    encoding: str
     now: float | None
+    fold: bool = False
 
-    def branch(self, steps: dict[str, Step], guide: str, *, fold: bool = False) -> Iterator[str]:
-        rows: list[Step | str] = list(steps.values())
-        yield from self._rows(rows, guide, top=guide == "", fold=fold)
+    def tree(self, phase: PhaseTree) -> Tree:
+        under_way = "" if self.now is None else " [In Progress]"
+        root = Tree(
+            self._text(f"{phase.heading}: {plain_text(phase.title)}{under_way}", "bold"),
+            guide_style="dim",
+        )
+        for step in phase.steps.values():
+            self._add(root, step, is_top=True)
+        return root
 
-    def _rows(self, rows: list[Step | str], guide: str, *, top: bool = False, fold: bool = False) -> Iterator[str]:
-        for position, row in enumerate(rows, 1):
-            last = position == len(rows)
-            lead = guide + (self.signs.last if last else self.signs.branch)
-            rest = guide + (" " * len(self.signs.pipe) if last else self.signs.pipe)
-            if isinstance(row, str):
-                yield from self._text(row, lead, rest)
-                continue
-            done = row.status in MARKS
-            children: list[Step | str] = list(row.steps.values())
-            if fold and top and done:
-                children = []
-            hang = rest + (self.signs.pipe if children else "")
-            yield from self._text(self._label(row, top, bool(children)), lead, hang)
-            if children and top and not _says_outcome(row) and self._needs_closing(row):
-                children.append(f"{MARKS[row.status]} {self._word(row)}")
-            yield from self._rows(children, rest, fold=fold)
+    def _add(self, parent: Tree, step: Step, *, is_top: bool = False) -> None:
+        done = step.status in MARKS
+        children = [] if self.fold and is_top and done else list(step.steps.values())
+        node = parent.add(self._text(self._label(step, is_top, bool(children))))
+        for child in children:
+            self._add(node, child)
+        if children and is_top and done and not _says_outcome(step) and self._needs_closing(step, children[-1]):
+            node.add(self._text(self._outcome(step)))
 
-    def _label(self, step: Step, top: bool, has_children: bool) -> str:
+    def _label(self, step: Step, is_top: bool, has_children: bool) -> str:
         bare = step.text.removesuffix("...").rstrip()
         if step.status == "running":
             if self.now is None:
                 return f"{bare}..."
             age = max(self.now - step.started_at, 0.0)
-            spin = self.signs.spinner[int(self.now * 8) % len(self.signs.spinner)]
-            return f"{bare}... {spin}" + (f" {duration(int(age))}" if age >= 1 else "")
-        if not top or _says_outcome(step):
+            return f"{bare}... {spinner(self.now, self.encoding)}" + (f" {duration(int(age))}" if age >= 1 else "")
+        if not is_top or _says_outcome(step):
             return marked(step.text, step.status)
-        if step.status not in MARKS:
-            return f"{bare}..." if has_children else step.text
         if has_children:
             return f"{bare}..."
-        return f"{bare}... {MARKS[step.status]} {self._word(step)}"
+        return f"{bare}... {self._outcome(step)}" if step.status in MARKS else step.text
 
-    def _needs_closing(self, step: Step) -> bool:
-        if step.status not in MARKS:
-            return False
-        end = list(step.steps.values())[-1]
-        said = end.status == step.status
-        return not said or (step.status != "ok" and not end.text.startswith(self._word(step)))
+    def _needs_closing(self, step: Step, end: Step) -> bool:
+        return end.status != step.status or (step.status != "ok" and not end.text.startswith(self._word(step)))
+
+    def _outcome(self, step: Step) -> str:
+        return f"{MARKS[step.status]} {self._word(step)}"
 
     def _word(self, step: Step) -> str:
         words = _CHECK_WORDS if self.phase == "validate" else _DONE_WORDS
         return words[step.status]
 
-    def _text(self, text: str, lead: str, rest: str) -> Iterator[str]:
-        shown = encodable(text, self.signs.encoding)
-        room = max(self.width - cell_len(lead), 8)
+    def _text(self, text: str, style: str = "") -> Text:
+        shown = sign_text(text, self.encoding, style)
         if self.now is not None:
-            if cell_len(shown) > room:
-                cut = set_cell_size(shown, room - cell_len(self.signs.ellipsis))
-                shown = cut + self.signs.ellipsis
-            yield lead + shown
-            return
-        room = max(self.width - max(cell_len(lead), cell_len(rest)), 8)
-        for piece in textwrap.wrap(shown, room, break_on_hyphens=False) or [""]:
-            for part in chop_cells(piece, room) if cell_len(piece) > room else [piece]:
-                yield lead + part
-                lead = rest
+            # rich's ellipsis is a sign that only some encodings have
+            shown.no_wrap, shown.overflow = True, "ellipsis" if can_draw(self.encoding) else "crop"
+        return shown
 
 
-class Console(Protocol):
-    """Where a run says what it does. Safe to call from several threads.
+@dataclass(frozen=True)
+class _LastLines:
+    """A tree that is too tall: its heading, how many lines are missing, and its last lines."""
 
-    Every text may hold data: no implementation reads it as markup or lets control characters
-    through.
-    """
+    tree: Tree
+    height: int
 
-    def run_started(self, *, run_id: str, date: str, target: str, notes: Sequence[str]) -> None:
-        """Say which run starts, for which day and warehouse; notes are one line each."""
-
-    def phase_started(self, name: str, title: str) -> None:
-        """Begin a phase: collect, transform, validate or publish; "Data Collection"."""
-
-    def step(self, path: tuple[str, ...], text: str, status: StepStatus = "running") -> None:
-        """Create or change the step at `path` of the current phase, such as ("s3", "files").
-
-        An empty text keeps the one that the step has.
-        """
-
-    def phase_finished(self, name: str, status: str, lines: Sequence[str]) -> None:
-        """End a phase: COMPLETED, COMPLETED WITH WARNINGS or FAILED, and its closing lines."""
-
-    def run_finished(self, summary: Mapping[str, Any]) -> None:
-        """Say how the run ended, from the content of its `summary.json`."""
-
-    def message(self, text: str, *, error: bool = False) -> None:
-        """Say something that belongs to no step."""
-
-
-class ClosableConsole(Console, Protocol):
-    """A console that may hold a terminal: `contextlib.closing` fits."""
-
-    def close(self) -> None:
-        """Leave the terminal in order; safe to call at any time, and twice."""
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        heading, *lines = console.render_lines(self.tree, options, pad=False)
+        kept = self.height - 2
+        note = sign_text(f"… {len(lines) - kept} lines above", options.encoding)
+        for line in [heading, *console.render_lines(note, options, pad=False), *lines[-kept:]]:
+            yield from line
+            yield Segment.line()

@@ -9,7 +9,7 @@ from supervisor.goal.criteria import CriterionResult
 from supervisor.record import events
 from supervisor.record.figures import DayFigures, total_of
 from supervisor.record.ledger import LoadOutcome
-from supervisor.show.console_tree import Console, StepStatus
+from supervisor.show.console import Console, StepStatus
 
 
 class Transcript:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from end_to_end.helpers import PROJECT
-from supervisor.loop import TEST
+
+from supervisor.run.build import TEST
 
 
 def listed_tests(folder: Path, *selection: str) -> set[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
 from typing import Any
+
+from rich.console import Console, RenderableType
 
 RUN_ID = "20251116_020000"
 REPAIR = "python orchestrate.py --date 2025-11-16 --source-filter api"
@@ -147,3 +150,12 @@ def with_every_text(summary: dict[str, Any], text: str) -> dict[str, Any]:
 
     result: dict[str, Any] = replaced(copy.deepcopy(summary))
     return result
+
+
+def drawn(content: RenderableType, width: int, encoding: str = "utf-8") -> list[str]:
+    """Return the lines that rich writes to a stream of this width and encoding, not cropped."""
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding=encoding, errors="strict") as stream:
+        Console(file=stream, width=width).print(content, crop=False)
+        stream.flush()
+        return raw.getvalue().decode(encoding).splitlines()

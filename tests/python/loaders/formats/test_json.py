@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from format_helpers import LIMIT, land, read
 
+from loaders.attempt import BATCH_BYTES
 from loaders.formats import streams
 from loaders.formats.files import Landed, Unreadable
 from loaders.formats.json import BrokenJson, NotThere, records, simple_path
-from loaders.formats.raw import BATCH_BYTES
 
 
 def test_json_lines_are_kept_as_received(tmp_path: Path):

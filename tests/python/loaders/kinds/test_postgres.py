@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 from loader_helpers import DAY, FIXED, Database, load, make_attempt, read_rows, values
 
+from loaders.attempt import BATCH_BYTES
 from loaders.config import read_sources
 from loaders.errors import SourceError
 from loaders.failures import classify
 from loaders.fields import MIB
 from loaders.kinds.postgres import (
-    BATCH_BYTES,
     PostgresCredentials,
     PostgresSource,
     PostgresTable,

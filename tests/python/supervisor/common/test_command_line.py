@@ -9,7 +9,7 @@ import click
 import pytest
 
 from orchestrate import main
-from supervisor.common.command_line import REPEATED, command, command_line
+from supervisor.common.command_line import REPEATED, command_line
 
 DAY = date(2025, 11, 16)
 GIVEN = {"--goal": "goals/my goal's.md", "--archive": ""}
@@ -53,14 +53,6 @@ def test_the_commands_that_take_an_option_are_those_of_the_command_line() -> Non
     assert taken == {option: set(names) for option, names in REPEATED.items()}
 
 
-def test_a_summary_tells_day_target_and_options() -> None:
-    summary = {"date": "2025-11-16", "target": "postgres", "options": {"--goal": "other.md"}}
-    assert command(summary) == "python orchestrate.py --date 2025-11-16 --target postgres --goal other.md"
-    assert command(summary, "explain r1", dated=False) == "python orchestrate.py explain r1 --target postgres"
-    # a summary of an older release has none
-    assert command({"date": "2025-11-16"}) == "python orchestrate.py --date 2025-11-16"
-
-
-def test_what_a_summary_holds_is_quoted_and_inert() -> None:
-    text = command({"date": "1; rm -rf /", "target": "x\x1b[2J$(id)", "options": {"--goal": "a\nb"}})
+def test_what_a_command_holds_is_quoted() -> None:
+    text = command_line("1; rm -rf /", "x$(id)", options={"--goal": "a b"})
     assert shlex.split(text)[2:] == ["--date", "1; rm -rf /", "--target", "x$(id)", "--goal", "a b"]
