@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, TextIO
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from supervisor.show.console_live import LiveConsole
 from supervisor.show.console_plain import PlainConsole, QuietConsole
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 StepStatus = Literal["running", "ok", "warning", "failed", "info"]
 ConsoleMode = Literal["auto", "live", "plain", "quiet"]
@@ -37,8 +40,8 @@ class Console(Protocol):
     def phase_finished(self, name: str, status: str, lines: Sequence[str]) -> None:
         """End a phase: COMPLETED, COMPLETED WITH WARNINGS or FAILED, and its closing lines."""
 
-    def run_finished(self, summary: Mapping[str, Any]) -> None:
-        """Say how the run ended, from the content of its `summary.json`."""
+    def run_finished(self, summary: Summary) -> None:
+        """Say how the run ended."""
 
     def message(self, text: str, *, error: bool = False) -> None:
         """Say something that belongs to no step."""

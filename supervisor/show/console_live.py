@@ -7,8 +7,8 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TextIO, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -18,6 +18,9 @@ from supervisor.show.box import closing_box
 from supervisor.show.closing import closing_of
 from supervisor.show.console_tree import PhaseTree, draw_tree
 from supervisor.show.signs import MARKS, sign_text
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 _REFRESHES_PER_SECOND = 8
 _STATUS_MARKS = {"COMPLETED": "✓", "COMPLETED WITH WARNINGS": "⚠"}
@@ -129,12 +132,9 @@ class LiveConsole:
         with self._flow:
             self._leave(f"{_STATUS_MARKS.get(status, '✗')} {status}", lines)
 
-    def run_finished(self, summary: Mapping[str, Any]) -> None:
+    def run_finished(self, summary: Summary) -> None:
         """Print the closing box, and the repair command on a line of its own."""
-        # pydantic takes a while to import, and a run's start needs no summary
-        from supervisor.record.summary import Summary
-
-        closing = closing_of(Summary.model_validate(summary))
+        closing = closing_of(summary)
         with self._flow:
             self._leave("✗ INTERRUPTED", ())
             self._print(closing.headline, "bold")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from supervisor.common.outcome import Outcome
 from supervisor.common.text import ascii_signs, encodable, plain_text
 from supervisor.show.closing import closing_of
 from supervisor.show.console_tree import PhaseTree
 from supervisor.show.signs import MARKS
+
+if TYPE_CHECKING:
+    from supervisor.record.summary import Summary
 
 _SUFFIXES = {"ok": "  [ok]", "warning": "  [warning]", "failed": "  [failed]", "running": "..."}
 
@@ -71,12 +74,9 @@ class PlainConsole:
                 self._write(name, "phase", line.removeprefix("- "))
             self._tree = None
 
-    def run_finished(self, summary: Mapping[str, Any]) -> None:
+    def run_finished(self, summary: Summary) -> None:
         """Write the closing words line by line; the repair command has its own key."""
-        # pydantic takes a while to import, and a run's start needs no summary
-        from supervisor.record.summary import Summary
-
-        closing = closing_of(Summary.model_validate(summary))
+        closing = closing_of(summary)
         with self._lock:
             self._write("run", "result", closing.headline)
             heading = ""
@@ -135,9 +135,9 @@ class QuietConsole:
     def phase_finished(self, name: str, status: str, lines: Sequence[str]) -> None:
         """Say nothing."""
 
-    def run_finished(self, summary: Mapping[str, Any]) -> None:
+    def run_finished(self, summary: Summary) -> None:
         """Write the closing words unless all is well."""
-        if Outcome.of(summary["status"]).mark != "ok":
+        if Outcome.of(summary.status).mark != "ok":
             self._plain.run_finished(summary)
 
     def message(self, text: str, *, error: bool = False) -> None:

@@ -34,7 +34,7 @@ class Transcript:
                 self._outcomes, self._figures, self._titles, self._collected = {}, {}, {}, ()
                 self._console.run_started(run_id=run_id, date=str(date), target=target, notes=notes)
             case events.RunFinished(summary):
-                self._console.run_finished(summary.as_dict())
+                self._console.run_finished(summary)
             case events.Said(text, is_error):
                 self._console.message(text, error=is_error)
             case events.PhaseStarted(phase, title):

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from face_samples import REPAIR, RUN_ID, endings, partial, success, with_every_text
 
+from supervisor.record.summary import Summary
 from supervisor.show.console import LiveConsole, PlainConsole, QuietConsole, make_console
 
 PROJECT = Path(__file__).parents[4]
@@ -61,7 +62,7 @@ def play(console: Any, summary: dict[str, Any], text: str | None = None) -> None
     console.step(("s3",), "", "ok")
     console.phase_finished("collect", "COMPLETED", [text or "- Total records: 340,000"])
     console.message(text or "an error", error=True)
-    console.run_finished(summary)
+    console.run_finished(Summary.model_validate(summary))
 
 
 def plain_lines(summary: dict[str, Any], text: str | None = None) -> list[str]:
@@ -142,7 +143,7 @@ def test_quiet_says_nothing_when_all_is_well() -> None:
         console.step(("s3",), "S3 Collection", "failed")
         console.message("words")
         console.phase_finished("collect", "COMPLETED", [])
-        console.run_finished(endings()[status])
+        console.run_finished(Summary.model_validate(endings()[status]))
         assert stream.getvalue() == ""
 
 
@@ -150,7 +151,7 @@ def test_quiet_speaks_when_a_person_is_needed() -> None:
     stream = io.StringIO()
     console = QuietConsole(stream)
     console.message("no such source", error=True)
-    console.run_finished(partial())
+    console.run_finished(Summary.model_validate(partial()))
     assert "no such source" in stream.getvalue()
     assert REPAIR in stream.getvalue()
 
@@ -306,5 +307,5 @@ def test_the_live_repair_command_is_one_line_even_on_a_narrow_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "50")
     stream = Terminal()
-    LiveConsole(stream, force=True).run_finished(partial())
+    LiveConsole(stream, force=True).run_finished(Summary.model_validate(partial()))
     assert REPAIR in visible(stream.getvalue()).splitlines()
