@@ -26,7 +26,7 @@ from supervisor.record.history import (
 from supervisor.run.backfill import days_of
 from supervisor.show.terminal import Column, Terminal
 from supervisor.warehouse.base import Warehouse
-from supervisor.warehouse.lock import Holder, lock_holder, lock_path
+from supervisor.warehouse.lock import Holder, lock_holder
 
 if TYPE_CHECKING:
     from supervisor.record.summary import Summary
@@ -343,7 +343,7 @@ def status(place: Place, span: tuple[date, date] | None, as_json: bool) -> int:
         if span is not None:
             days_of(*span)
         warehouse = place.warehouse()
-        lock = lock_path(warehouse, place.work_dir)
+        lock = warehouse.lock_path(place.work_dir)
         found = read_status(warehouse, lock, place.work_dir, configured_source_names(), span)
         if as_json:
             print_json(found.as_dict())

@@ -22,7 +22,7 @@ from supervisor.run.outlets import Outlets
 from supervisor.run.replay import rebuild_later_days
 from supervisor.warehouse.base import Warehouse, WarehouseError
 from supervisor.warehouse.engines import open_warehouse
-from supervisor.warehouse.lock import lock_path, run_lock
+from supervisor.warehouse.lock import run_lock
 from supervisor.warehouse.retry import retry
 
 # how long a warehouse that can't be opened is waited for, in seconds
@@ -43,7 +43,7 @@ def run_day(request: Request, outlets: Outlets) -> Result:
     run_id = new_run_id(request.work_dir)
     with ExitStack() as stack:
         try:
-            stack.enter_context(run_lock(lock_path(warehouse, request.work_dir), run_id, warehouse))
+            stack.enter_context(run_lock(warehouse.lock_path(request.work_dir), run_id, warehouse))
             before = _read_state(warehouse, request, outlets)
         except WarehouseError as error:
             # nothing was started, and somebody must know

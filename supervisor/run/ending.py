@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from supervisor.common.command_line import command_line
 from supervisor.common.files import write_json
 from supervisor.common.secrecy import redact
 from supervisor.common.stopping import StopRequested
@@ -98,7 +99,7 @@ class RunEnd:
             problem = redact(" ".join(str(error).split()))
             state.decide(
                 self._clock.running or "publish", f"the report can't be written: {problem}", "go on without the report",
-                f"write it later: python orchestrate.py report {state.run_id}",
+                f"write it later: {command_line(None, state.request.target, f'report {state.run_id}')}",
             )  # fmt: skip
             state.emit(ReportFailed(problem))
             return

@@ -106,6 +106,9 @@ def collect(day: DayRun, sources: Sequence[str], *, references_only: bool = Fals
         plan=day.plan,
     )
     try:
+        # the summary's model takes a tenth of a second to import, which the loaders' start hides
+        import supervisor.record.summary  # noqa: F401
+
         # of reference tables the loaders speak as of records of the day
         outcomes = collector.run((lambda event: None) if references_only else day.emit)
     except BaseException:

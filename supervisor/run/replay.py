@@ -38,7 +38,7 @@ from supervisor.run.outlets import Outlets
 from supervisor.run.state import RunState
 from supervisor.warehouse.base import Session, Warehouse
 from supervisor.warehouse.engines import open_warehouse
-from supervisor.warehouse.lock import lock_path, run_lock
+from supervisor.warehouse.lock import run_lock
 
 if TYPE_CHECKING:
     from supervisor.record.summary import Source, Summary
@@ -55,7 +55,7 @@ def run_replay(request: Request, outlets: Outlets, *, read_references: bool) -> 
     goal = load_goal(request.goal_path)
     warehouse = open_warehouse(request.target)
     run_id = new_run_id(request.work_dir)
-    with run_lock(lock_path(warehouse, request.work_dir), run_id, warehouse):
+    with run_lock(warehouse.lock_path(request.work_dir), run_id, warehouse):
         result = _replay_day(request, goal, warehouse, outlets, run_id, read_references)
         return rebuild_later_days(request, goal, warehouse, outlets, result)
 

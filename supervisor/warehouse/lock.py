@@ -84,11 +84,6 @@ def run_lock(path: Path, run_id: str, warehouse: Exclusive | None = None) -> Ite
         os.close(descriptor)
 
 
-def lock_path(warehouse: Exclusive, work_dir: Path) -> Path:
-    """Where the lock of a warehouse lies."""
-    return warehouse.lock_path(work_dir)
-
-
 def lock_holder(path: Path) -> Holder | None:
     """Return the run that holds the lock at this moment; None when nobody does."""
     holder = _last_holder(path)
