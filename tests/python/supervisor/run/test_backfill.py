@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from end_to_end.helpers import ENGINE, PROJECT, Run, orchestrate
 from supervisor_asks import ask
 
 from supervisor.common.request import Request, days_between
+from supervisor.record.summary import Summary
 from supervisor.run.backfill import run_backfill
 from supervisor.run.outcome import Result
 
@@ -43,10 +43,12 @@ def ending(*codes: int) -> Callable[[Request], Result]:
 
     def run(asked: Request) -> Result:
         code = codes[DAYS.index(asked.date)]
-        summary: dict[str, Any] | None = None
-        if code in STATUS:
-            summary = {"status": STATUS[code], "run_id": str(asked.date), "published": 1, "repair_command": None}
-        return Result(code, summary)
+        if code not in STATUS:
+            return Result(code)
+        now = datetime.now(UTC)
+        figures = {"duration_s": 1.0, "published": 1, "started_at": now, "finished_at": now}
+        given = {"run_id": str(asked.date), "date": asked.date, "target": asked.target}
+        return Result(code, Summary.model_validate({**given, "status": STATUS[code], "exit_code": code, **figures}))
 
     return run
 

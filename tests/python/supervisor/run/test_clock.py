@@ -111,8 +111,8 @@ def test_a_day_that_is_published_too_late_is_no_success(state: RunState, watch: 
     assert (state.code_of("SUCCESS"), state.code_of("PARTIAL"), state.code_of("ESCALATED")) == (0, 3, 4)
     watch.now += 1_801
     assert (state.code_of("SUCCESS"), state.code_of("PARTIAL"), state.code_of("ESCALATED")) == (3, 3, 4)
-    (deadline,) = [one for one in state.summary("SUCCESS")["criteria"] if one["metric"] == "duration_s"]
-    assert (deadline["met"], deadline["threshold"]) == (False, 1800)
+    (deadline,) = [one for one in state.summary("SUCCESS").criteria if one.metric == "duration_s"]
+    assert (deadline.met, deadline.threshold) == (False, 1800)
 
 
 def test_a_deadline_that_passes_after_the_publish_is_told_and_the_ledger_corrected(
@@ -124,19 +124,19 @@ def test_a_deadline_that_passes_after_the_publish_is_told_and_the_ledger_correct
     warehouse = DuckDBWarehouse(state.request.work_dir / "w.duckdb")
     with warehouse.transaction() as session:
         migrate(session)
-        record_run(session, state.summary("SUCCESS"), state.decisions)
+        record_run(session, state.summary("SUCCESS").as_dict(), state.decisions)
     end.note_publication(state.code_of("SUCCESS"))
     watch.now += 1_801
     summary = end.conclude("SUCCESS")
-    assert (summary["status"], summary["exit_code"]) == ("SUCCESS", 3)
-    assert "duration is 30 min 1 s, limit ≤ 30 min" in summary["decisions"][-1]["observed"]
+    assert (summary.status, summary.exit_code) == ("SUCCESS", 3)
+    assert "duration is 30 min 1 s, limit ≤ 30 min" in summary.decisions[-1].observed
     with warehouse.session() as session:
         (run,) = session.query("select status, exit_code, summary from metadata.pipeline_runs")
         decisions = session.query("select decision from metadata.decisions")
     assert (run["status"], run["exit_code"]) == ("SUCCESS", 3)
     assert json.loads(run["summary"])["exit_code"] == 3
     assert len(decisions) == 1
-    assert json.loads((state.run_dir / "summary.json").read_text()) == summary
+    assert json.loads((state.run_dir / "summary.json").read_text()) == summary.as_dict()
 
 
 # ---------------------------------------------------------------- memory and cores
