@@ -187,9 +187,19 @@ def without_nul(text: str) -> str:
 def clean_text(array: pa.Array) -> pa.Array:
     """Return a string array without NUL characters, which PostgreSQL can't store.
 
-    Looking for a zero byte in the data buffer first keeps the usual case at memory speed.
+    Looking for a zero byte in the data first keeps the usual case at memory speed.
     """
     data = array.buffers()[2]
-    if data is None or not (np.frombuffer(data, dtype=np.uint8) == 0).any():
+    if data is None or not data.size or np.frombuffer(data, dtype=np.uint8).min():
         return array
     return pc.replace_substring(array, pattern="\x00", replacement=REPLACEMENT)
+
+
+def undecodable(array: pa.Array) -> list[int]:
+    """Return the places of the texts that are not UTF-8."""
+    try:
+        array.view(TEXT).validate(full=True)
+        return []
+    except pa.ArrowInvalid:
+        values = enumerate(array.view(pa.binary()).to_pylist())
+        return [place for place, value in values if value and value.decode(errors="ignore").encode() != value]
