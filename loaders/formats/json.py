@@ -6,14 +6,13 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.formats.files import PAYLOAD_LIMIT, Landed, Opened, Options, Piece, Unreadable, rejected_piece, too_large
-from loaders.formats.raw import BATCH_BYTES, PAYLOAD, TEXT, Rejected, undecodable
+from loaders.formats.raw import BATCH_BYTES, PAYLOAD, REPLACEMENT, TEXT, Rejected, undecodable
 from loaders.formats.streams import LongLine, escaped, line_chunks, utf8_blocks
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -86,14 +85,18 @@ class Window:
     def find(self, step: Callable[[str, int], int], position: int) -> int:
         """Return the position that a step finds, reading on as long as the end of the text decides; what is before is let go."""
         while True:
+            broken = None
             try:
                 found = step(self.text, position - self.base)
                 # a number may go on behind what looks like its end: 1, 1. and 1e+
-                if found < len(self.text) - 2 or not self._grow(position):
+                if found < len(self.text) - 2:
                     return found + self.base
-            except BrokenJson as error:
-                if not error.is_at_end(self.text) or not self._grow(position):
-                    raise type(error)(error.words, error.position + self.base) from error
+            except (BrokenJson, json.JSONDecodeError) as error:
+                broken = error if isinstance(error, BrokenJson) else BrokenJson(error.msg, error.pos)
+            if (broken and not broken.is_at_end(self.text)) or not self._grow(position):
+                if broken:
+                    raise type(broken)(broken.words, broken.position + self.base)
+                return found + self.base
 
     def _grow(self, position: int) -> bool:
         if 0 < self._longest < len(self.text) - (position - self.base):
@@ -122,7 +125,9 @@ def records(text: str | Window, path: list[str]) -> Iterator[str]:
         while window[end] != "]":
             position, end = end, window.find(_value_end, end)
             yield window.cut(position, end)
-            end = window.find(_following, end)
+            # the usual case, without a step
+            comma = _COMMA.match(window.text, end - window.base)
+            end = comma.end() + window.base if comma else window.find(_following, end)
         end += 1
     else:
         end = window.find(_value_end, start)
@@ -155,17 +160,10 @@ def _skip(text: str, position: int) -> int:
 
 
 def _value_end(text: str, position: int) -> int:
-    return int(_scanned(_scan, text, position)[1])
-
-
-def _scanned(scan: Callable[[str, int], tuple[Any, int]], text: str, position: int) -> tuple[Any, int]:
-    """Return what one of the standard library's scanners found, and where it ends."""
     try:
-        return scan(text, position)
+        return int(_scan(text, position)[1])
     except StopIteration as error:
         raise BrokenJson("no value", position) from error
-    except json.JSONDecodeError as error:
-        raise BrokenJson(error.msg, error.pos) from error
     except RecursionError as error:
         raise BrokenJson("nested too deeply", position) from error
 
@@ -174,7 +172,7 @@ def _name(text: str, position: int) -> tuple[str, int]:
     """Return a member's name, and where its value begins."""
     if text[position : position + 1] != '"':
         raise BrokenJson("a name is missing", position)
-    name, position = _scanned(_scan_string, text, position + 1)
+    name, position = _scan_string(text, position + 1)
     position = _skip(text, position)
     if text[position : position + 1] != ":":
         raise BrokenJson("a colon is missing", position)
@@ -286,7 +284,7 @@ def _decoded(blocks: Iterator[bytes]) -> Iterator[str]:
             yield block
 
     try:
-        yield from codecs.iterdecode(counted(), "utf-8")
+        yield from (text.replace("\0", REPLACEMENT) for text in codecs.iterdecode(counted(), "utf-8"))
     except UnicodeDecodeError as error:
         # the error's object is the last block behind what was left of the one before
         place = size - len(error.object) + error.start
