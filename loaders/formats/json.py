@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from loaders.formats.files import PAYLOAD_LIMIT, Landed, Opened, Options, Piece, Unreadable, rejected_piece, too_large
+from loaders.formats.files import PAYLOAD_LIMIT, Landed, Opened, Options, Piece, Unreadable, too_large
 from loaders.formats.raw import BATCH_BYTES, PAYLOAD, REPLACEMENT, TEXT, Rejected, undecodable
 from loaders.formats.streams import LongLine, escaped, line_chunks, utf8_blocks
 
@@ -257,7 +257,7 @@ def _read_document(file: Landed, options: Options) -> Iterator[Piece]:
         while len(rest) < PAYLOAD_LIMIT and (following := next(blocks, "")):
             rest += following
         code = "record_too_large" if isinstance(failure, TooLong) else "json_broken"
-        yield rejected_piece(Rejected(file.key, row, code, str(failure), rest[:PAYLOAD_LIMIT]))
+        yield Piece(rejected=(Rejected(file.key, row, code, str(failure), rest[:PAYLOAD_LIMIT]),))
 
 
 def _records_of(window: Window, path: list[str]) -> Iterator[str]:
@@ -295,7 +295,7 @@ def _read_lines(file: Landed, options: Options) -> Iterator[Piece]:
     row = 1
     for chunk in line_chunks(utf8_blocks(file, options.max_object_bytes), options.max_record_bytes):
         if isinstance(chunk, LongLine):
-            yield rejected_piece(too_large(file, row, options, escaped(chunk)))
+            yield Piece(rejected=(too_large(file, row, options, escaped(chunk)),))
             row += 1
             continue
         found = pc.split_pattern(pa.array([chunk]), b"\n").values

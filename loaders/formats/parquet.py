@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from loaders.formats.files import Landed, Opened, Options, Piece, Unreadable, rejected_piece, too_large
+from loaders.formats.files import Landed, Opened, Options, Piece, Unreadable, too_large
 from loaders.formats.raw import BATCH_BYTES, TEXT, Rejected, clean_text, undecodable
 from loaders.formats.streams import escaped, raw_blocks
 
@@ -73,7 +73,7 @@ def _read(file: Landed, meta: pq.FileMetaData, names: list[str], options: Option
                     raise Unreadable("file_too_large", detail)
                 if taken > options.max_record_bytes:
                     # only a batch of one row can be this large
-                    yield rejected_piece(too_large(file, row, options, _head(batch, names)))
+                    yield Piece(rejected=(too_large(file, row, options, _head(batch, names)),))
                 else:
                     yield _piece(file, batch, names, row)
                 row += batch.num_rows
@@ -100,12 +100,12 @@ def _batches(path: str, meta: pq.FileMetaData, most: int) -> Iterator[pa.RecordB
         leaves = (leaf for column in first.columns for leaf in _leaves(column))
         for index, leaf in enumerate(leaves):
             chunk = part.column(index)
-            longest = meta.schema.column(index).length
+            each = max(_VALUE_BYTES, meta.schema.column(index).length)
             if pa.types.is_dictionary(leaf.type):
                 longest = 4 + (pc.max(pc.binary_length(leaf.dictionary)).as_py() or 0)
+                each = max(each, min(longest, _WIDE_BYTES))
                 if longest > _WIDE_BYTES:
                     wide.append(chunk.path_in_schema)
-            each = max(min(longest, _WIDE_BYTES), _VALUE_BYTES)
             width += max(chunk.total_uncompressed_size, each * chunk.num_values) // part.num_rows
         with pq.ParquetFile(path, metadata=meta, read_dictionary=wide) as opened:
             for batch in opened.iter_batches(max(1, budget // max(1, width)), row_groups=[group]):

@@ -133,18 +133,20 @@ def stamped(
     """
     if isinstance(source_rows, int):
         source_rows = pa.array(np.arange(source_rows, source_rows + count, dtype=np.int64))
-    fixed: dict[str, Any] = {
-        "load_date": pa.repeat(pa.scalar(stamp.load_date, pa.date32()), count),
-        "source_object": pa.repeat(pa.scalar(source_object, TEXT), count),
-        "source_row": source_rows,
-        "load_id": pa.repeat(pa.scalar(stamp.load_id, TEXT), count),
-        "loaded_at": pa.repeat(pa.scalar(stamp.loaded_at, pa.timestamp("us", "UTC")), count),
+    fixed = {
+        "load_date": stamp.load_date,
+        "source_object": source_object,
+        "load_id": stamp.load_id,
+        "loaded_at": stamp.loaded_at,
     }
-    arrays = []
-    for field in schema:
-        array = fixed.get(field.name, columns.get(field.name))
-        arrays.append(pa.nulls(count, field.type) if array is None else array)
-    return pa.table(arrays, schema=schema)
+
+    def column(field: pa.Field) -> pa.Array | pa.ChunkedArray:
+        if field.name in fixed:
+            return pa.repeat(pa.scalar(fixed[field.name], field.type), count)
+        array = source_rows if field.name == "source_row" else columns.get(field.name)
+        return pa.nulls(count, field.type) if array is None else array
+
+    return pa.table([column(field) for field in schema], schema=schema)
 
 
 def in_batches(tables: Iterable[tuple[str, pa.Table]]) -> Iterator[tuple[str, pa.Table]]:
