@@ -35,7 +35,8 @@ def constant_columns(path: Path) -> None:
 
 def giant_value(path: Path) -> None:
     indices = pa.array([0] * 4_096, pa.int32())
-    pq.write_table(pa.table({"a": pa.DictionaryArray.from_arrays(indices, ["z" * (MIB // 2)])}), path)
+    value = pa.DictionaryArray.from_arrays(indices, ["z" * (MIB // 2)])
+    pq.write_table(pa.table({"a": value}), path, store_schema=False)
 
 
 def giant_value_in_a_struct(path: Path) -> None:
@@ -44,7 +45,7 @@ def giant_value_in_a_struct(path: Path) -> None:
 
 def long_values_in_many_columns(path: Path) -> None:
     value = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000, pa.int32()), ["z" * 8_192])
-    pq.write_table(pa.table({f"c{number}": value for number in range(200)}), path)
+    pq.write_table(pa.table({f"c{number}": value for number in range(200)}), path, store_schema=False)
 
 
 def giant_value_of_fixed_size(path: Path) -> None:
