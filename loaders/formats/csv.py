@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from loaders.attempt import BATCH_BYTES
-from loaders.formats.files import Landed, Opened, Options, Piece, Unreadable, rejected_piece, too_large
+from loaders.formats.files import Landed, Opened, Options, Piece, Unreadable, too_large
 from loaders.formats.raw import TEXT, Rejected
 from loaders.formats.streams import ANY_LINE_END, LongLine, escaped, line_chunks, utf8_blocks
 
@@ -61,7 +61,7 @@ def _read(file: Landed, names: list[str], options: Options) -> Iterator[Piece]:
     row = 1
     for chunk in chunks:
         if isinstance(chunk, LongLine):
-            piece = rejected_piece(too_large(file, row, options, escaped(chunk)))
+            piece = Piece(rejected=(too_large(file, row, options, escaped(chunk)),))
         elif (sound := _sound(file, chunk, names, row, options.csv_delimiter)) is not None:
             piece = sound
         else:
@@ -82,7 +82,7 @@ def _sound(file: Landed, chunk: bytes, names: list[str], first: int, delimiter: 
         return "skip"
 
     if not chunk.strip(ANY_LINE_END):
-        return rejected_piece()
+        return Piece()
     quotes = chunk.count(b'"')
     if quotes % 2:
         # a record may go on in the next chunk
@@ -103,9 +103,10 @@ def _sound(file: Landed, chunk: bytes, names: list[str], first: int, delimiter: 
         )
     except (pa.ArrowException, UnicodeDecodeError):
         return None
-    ends = [end for end in ("\n", "\r") if quotes and end.encode() in chunk]
     # a record over several lines is sound CSV, or has two stray quotes far apart
-    if any(_is_in(end, table, invalid.values()) for end in ends):
+    texts = [pa.array([row.payload for row in invalid.values()], TEXT), *table.columns] if quotes else []
+    ends = [end for end in "\n\r" if end.encode() in chunk]
+    if any(pc.any(pc.match_substring(text, end)).as_py() for text in texts for end in ends):
         return None
     numbers = np.arange(first, first + table.num_rows + len(invalid), dtype=np.int64)
     good = pa.array(numbers[~np.isin(numbers, list(invalid))])
@@ -113,34 +114,26 @@ def _sound(file: Landed, chunk: bytes, names: list[str], first: int, delimiter: 
     return Piece(columns, table.num_rows, good, tuple(invalid.values()))
 
 
-def _is_in(end: str, table: pa.Table, invalid: Iterable[Rejected]) -> bool:
-    return any(end in (row.payload or "") for row in invalid) or any(
-        pc.any(pc.match_substring(column, end)).as_py() for column in table.columns
-    )
-
-
 def _careful(file: Landed, chunks: Iterable[bytes], names: list[str], first: int, options: Options) -> Iterator[Piece]:
-    rows: list[list[str]] = []
-    numbers: list[int] = []
+    rows: list[tuple[int, list[str]]] = []
     rejected: list[Rejected] = []
     size = 0
+
+    def piece() -> Piece:
+        columns = {name: pa.array([fields[i] for _, fields in rows], TEXT) for i, name in enumerate(names)}
+        return Piece(columns, len(rows), pa.array([number for number, _ in rows], pa.int64()), tuple(rejected))
+
     for number, fields, problem in _records(file, chunks, len(names), first, options):
         if problem is None:
-            rows.append(fields)
-            numbers.append(number)
+            rows.append((number, fields))
         else:
             rejected.append(problem)
         size += sum(map(len, fields)) + _FIELD_BYTES * len(fields)
         if size >= BATCH_BYTES:
-            yield _piece(names, rows, numbers, rejected)
-            rows, numbers, rejected, size = [], [], [], 0
+            yield piece()
+            rows, rejected, size = [], [], 0
     if rows or rejected:
-        yield _piece(names, rows, numbers, rejected)
-
-
-def _piece(names: list[str], rows: list[list[str]], numbers: list[int], rejected: list[Rejected]) -> Piece:
-    columns = {name: pa.array([row[i] for row in rows], TEXT) for i, name in enumerate(names)}
-    return Piece(columns, len(rows), pa.array(numbers, pa.int64()), tuple(rejected))
+        yield piece()
 
 
 def _lines(chunk: bytes) -> list[bytes]:

@@ -6,7 +6,7 @@ A format's opener takes a `Landed` file and `Options`, and returns the file's co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
@@ -59,9 +59,9 @@ class Piece:
     `rows` holds each record's number, or the number of the first of consecutive ones.
     """
 
-    columns: dict[str, pa.Array]
-    count: int
-    rows: pa.Array | int
+    columns: dict[str, pa.Array] = field(default_factory=dict)
+    count: int = 0
+    rows: pa.Array | int = 0
     rejected: tuple[Rejected, ...] = ()
 
     def slice(self, start: int, count: int) -> Piece:
@@ -112,11 +112,6 @@ def open_file(file: Landed, options: Options) -> Opened:
 def _extension(key: str) -> str | None:
     name = key.lower().removesuffix(".gz")
     return next((end for end in FORMATS if name.endswith(end)), None)
-
-
-def rejected_piece(*rows: Rejected) -> Piece:
-    """Return a piece that holds nothing but rejected records."""
-    return Piece({}, 0, 0, rows)
 
 
 def too_large(file: Landed, row: int, options: Options, head: str) -> Rejected:

@@ -12,13 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from loaders.attempt import BATCH_BYTES
-from loaders.formats.files import PAYLOAD_LIMIT, Landed, Opened, Options, Piece, Unreadable, rejected_piece, too_large
-from loaders.formats.raw import PAYLOAD, TEXT, Rejected
+from loaders.formats.files import PAYLOAD_LIMIT, Landed, Opened, Options, Piece, Unreadable, too_large
+from loaders.formats.raw import PAYLOAD, REPLACEMENT, TEXT, Rejected, undecodable
 from loaders.formats.streams import LongLine, escaped, line_chunks, utf8_blocks
 
-_NEWLINE = 10
-
 _SPACE = re.compile(r"[ \t\r\n]*")
+_COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*(?=[^\] \t\r\n])")
 # numbers stay text: they are only skipped over, and huge ones must not fail
 _scan = json.JSONDecoder(parse_int=str, parse_float=str).scan_once  # type: ignore[attr-defined]
 _scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
@@ -68,13 +67,11 @@ class Window:
     Attributes:
         text: The part that is held.
         base: Where it begins.
-        done: What is before this position is not needed any more.
     """
 
     def __init__(self, text: str, more: Callable[[], str] = str, longest: int = 0) -> None:
         self.text = text
         self.base = 0
-        self.done = 0
         self._more = more
         self._longest = longest
 
@@ -82,25 +79,33 @@ class Window:
         """Return the character at a position, nothing at the end."""
         return self.text[position - self.base : position - self.base + 1]
 
+    def cut(self, start: int, end: int) -> str:
+        """Return the text between two positions."""
+        return self.text[start - self.base : end - self.base]
+
     def find(self, step: Callable[[str, int], int], position: int) -> int:
-        """Return the position that a step finds, reading on as long as the end of the text decides."""
+        """Return the position that a step finds, reading on as long as the end of the text decides; what is before is let go."""
         while True:
+            broken = None
             try:
                 found = step(self.text, position - self.base)
                 # a number may go on behind what looks like its end: 1, 1. and 1e+
-                if found < len(self.text) - 2 or not self._grow(position):
+                if found < len(self.text) - 2:
                     return found + self.base
-            except BrokenJson as error:
-                if not error.is_at_end(self.text) or not self._grow(position):
-                    raise type(error)(error.words, error.position + self.base) from error
+            except (BrokenJson, json.JSONDecodeError) as error:
+                broken = error if isinstance(error, BrokenJson) else BrokenJson(error.msg, error.pos)
+            if (broken and not broken.is_at_end(self.text)) or not self._grow(position):
+                if broken:
+                    raise type(broken)(broken.words, broken.position + self.base)
+                return found + self.base
 
     def _grow(self, position: int) -> bool:
         if 0 < self._longest < len(self.text) - (position - self.base):
             raise TooLong(f"no end within max_record_bytes, {self._longest:,} bytes, of what begins", position)
         following = self._more()
         if following:
-            self.text = self.text[self.done - self.base :] + following
-            self.base = self.done
+            self.text = self.text[position - self.base :] + following
+            self.base = position
         return bool(following)
 
 
@@ -117,38 +122,30 @@ def records(text: str | Window, path: list[str]) -> Iterator[str]:
     window = Window(text) if isinstance(text, str) else text
     start = window.find(lambda text, at: _start(text, at, path), 0)
     if window[start] == "[":
-        position = window.find(_skip, start + 1)
-        if window[position] == "]":
-            end = position + 1
-        else:
-            while True:
-                end = window.find(_value_end, position)
-                window.done = position
-                yield window.text[position - window.base : end - window.base]
-                position = window.find(_following, end)
-                if window[position] == "]":
-                    end = position + 1
-                    break
+        end = window.find(_skip, start + 1)
+        while window[end] != "]":
+            position, end = end, window.find(_value_end, end)
+            yield window.cut(position, end)
+            # the usual case, without a step
+            comma = _COMMA.match(window.text, end - window.base)
+            end = comma.end() + window.base if comma else window.find(_following, end)
+        end += 1
     else:
         end = window.find(_value_end, start)
-        value = window.text[start - window.base : end - window.base]
-        if value != "null":
+        if (value := window.cut(start, end)) != "null":
             yield value
-        window.done = end
     window.find(lambda text, at: _check_rest(text, at, len(path)), end)
 
 
 def _following(text: str, position: int) -> int:
     """Return where the next value begins, or the bracket that closes the list."""
+    if comma := _COMMA.match(text, position):
+        return comma.end()
     position = _skip(text, position)
-    mark = text[position : position + 1]
-    if mark == "]":
-        return position
-    if mark != ",":
+    if text[position : position + 1] == ",":
+        raise BrokenJson("no value", _skip(text, position + 1))
+    if text[position : position + 1] != "]":
         raise BrokenJson("a comma or a closing bracket is missing", position)
-    position = _skip(text, position + 1)
-    if text[position : position + 1] == "]":
-        raise BrokenJson("no value", position)
     return position
 
 
@@ -165,14 +162,22 @@ def _skip(text: str, position: int) -> int:
 
 def _value_end(text: str, position: int) -> int:
     try:
-        _, end = _scan(text, position)
+        return int(_scan(text, position)[1])
     except StopIteration as error:
         raise BrokenJson("no value", position) from error
-    except json.JSONDecodeError as error:
-        raise BrokenJson(error.msg, error.pos) from error
     except RecursionError as error:
         raise BrokenJson("nested too deeply", position) from error
-    return int(end)
+
+
+def _name(text: str, position: int) -> tuple[str, int]:
+    """Return a member's name, and where its value begins."""
+    if text[position : position + 1] != '"':
+        raise BrokenJson("a name is missing", position)
+    name, position = _scan_string(text, position + 1)
+    position = _skip(text, position)
+    if text[position : position + 1] != ":":
+        raise BrokenJson("a colon is missing", position)
+    return name, _skip(text, position + 1)
 
 
 def _find(text: str, position: int, key: str) -> int:
@@ -182,14 +187,7 @@ def _find(text: str, position: int, key: str) -> int:
         raise NotThere(key)
     position = _skip(text, position + 1)
     while text[position : position + 1] == '"':
-        try:
-            name, position = _scan_string(text, position + 1, True)
-        except json.JSONDecodeError as error:
-            raise BrokenJson(error.msg, error.pos) from error
-        position = _skip(text, position)
-        if text[position : position + 1] != ":":
-            raise BrokenJson("a colon is missing", position)
-        position = _skip(text, position + 1)
+        name, position = _name(text, position)
         if name == key:
             return position
         position = _skip(text, _value_end(text, position))
@@ -205,15 +203,8 @@ def _check_rest(text: str, end: int, depth: int) -> int:
     for _ in range(depth):
         position = _skip(text, end)
         while text[position : position + 1] == ",":
-            position = _skip(text, position + 1)
-            if text[position : position + 1] != '"':
-                raise BrokenJson("a name is missing", position)
-            try:
-                _, position = _scan_string(text, position + 1, True)
-            except json.JSONDecodeError as error:
-                raise BrokenJson(error.msg, error.pos) from error
-            position = _skip(text, position)
-            position = _skip(text, _value_end(text, _skip(text, position + 1)))
+            _, position = _name(text, _skip(text, position + 1))
+            position = _skip(text, _value_end(text, position))
         if text[position : position + 1] != "}":
             raise BrokenJson("the document is cut short", position)
         end = position + 1
@@ -267,7 +258,7 @@ def _read_document(file: Landed, options: Options) -> Iterator[Piece]:
         while len(rest) < PAYLOAD_LIMIT and (following := next(blocks, "")):
             rest += following
         code = "record_too_large" if isinstance(failure, TooLong) else "json_broken"
-        yield rejected_piece(Rejected(file.key, row, code, str(failure), rest[:PAYLOAD_LIMIT]))
+        yield Piece(rejected=(Rejected(file.key, row, code, str(failure), rest[:PAYLOAD_LIMIT]),))
 
 
 def _records_of(window: Window, path: list[str]) -> Iterator[str]:
@@ -285,79 +276,45 @@ def _payloads(texts: list[str], first_row: int) -> Piece:
 
 
 def _decoded(blocks: Iterator[bytes]) -> Iterator[str]:
-    decoder = codecs.getincrementaldecoder("utf-8")()
     size = 0
-    for block in _and_end(blocks):
-        size += len(block)
-        try:
-            text = decoder.decode(block, final=not block)
-        except UnicodeDecodeError as error:
-            # the decoder's object is this block behind what was left of the one before
-            place = size - len(error.object) + error.start
-            raise Unreadable("undecodable_text", f"not UTF-8 at byte {place}") from error
-        if text:
-            yield text
 
+    def counted() -> Iterator[bytes]:
+        nonlocal size
+        for block in blocks:
+            size += len(block)
+            yield block
 
-def _and_end(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    yield from (block for block in blocks if block)
-    yield b""
+    try:
+        yield from (text.replace("\0", REPLACEMENT) for text in codecs.iterdecode(counted(), "utf-8"))
+    except UnicodeDecodeError as error:
+        # the error's object is the last block behind what was left of the one before
+        place = size - len(error.object) + error.start
+        raise Unreadable("undecodable_text", f"not UTF-8 at byte {place}") from error
 
 
 def _read_lines(file: Landed, options: Options) -> Iterator[Piece]:
     row = 1
     for chunk in line_chunks(utf8_blocks(file, options.max_object_bytes), options.max_record_bytes):
         if isinstance(chunk, LongLine):
-            yield rejected_piece(too_large(file, row, options, escaped(chunk)))
+            yield Piece(rejected=(too_large(file, row, options, escaped(chunk)),))
             row += 1
             continue
-        array, count = _cut(chunk)
-        numbers = pa.array(np.arange(row, row + count, dtype=np.int64))
-        row += count
-        rejected: tuple[Rejected, ...] = ()
-        try:
-            array.view(TEXT).validate(full=True)
-        except pa.ArrowInvalid:
-            array, numbers, rejected = _without_undecodable(file, array, numbers)
-        lines = array.view(TEXT)
+        found = pc.split_pattern(pa.array([chunk]), b"\n").values
+        found = found.slice(0, len(found) - chunk.endswith(b"\n"))
+        numbers = np.arange(row, row + len(found))
+        row += len(found)
+        lost = undecodable(found)
+        rejected = tuple(
+            Rejected(file.key, int(numbers[i]), "undecodable_text", "the line is not UTF-8", escaped(found[i].as_py()))
+            for i in lost
+        )
+        if lost:
+            found, numbers = found.take(np.delete(np.arange(len(found)), lost)), np.delete(numbers, lost)
+        lines = found.view(TEXT)
         if b"\r" in chunk:
             lines = pc.utf8_rtrim(lines, characters="\r")
         # blank lines count, but are no records
-        blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(lines)), 0)
-        if pc.any(blank).as_py():
-            keep = pc.invert(blank)
-            lines, numbers = lines.filter(keep), numbers.filter(keep)
-        yield Piece({PAYLOAD: lines}, len(lines), numbers, rejected)
-
-
-def _cut(chunk: bytes) -> tuple[pa.Array, int]:
-    """Return a chunk's lines as binary, without a Python object per line: newlines are dropped and the offsets moved up."""
-    data = np.frombuffer(chunk, dtype=np.uint8)
-    ends = np.flatnonzero(data == _NEWLINE)
-    total = len(ends) + (not chunk.endswith(b"\n"))
-    offsets = np.zeros(total + 1, dtype=np.int32)
-    offsets[1 : len(ends) + 1] = ends - np.arange(len(ends))
-    if total > len(ends):
-        offsets[-1] = len(data) - len(ends)
-    text = pa.py_buffer(data[data != _NEWLINE].tobytes())
-    buffers = [None, pa.py_buffer(offsets.tobytes()), text]
-    return pa.Array.from_buffers(pa.binary(), total, buffers), total
-
-
-def _without_undecodable(
-    file: Landed, array: pa.Array, numbers: pa.Array
-) -> tuple[pa.Array, pa.Array, tuple[Rejected, ...]]:
-    bad = []
-    for index, value in enumerate(array.to_pylist()):
-        try:
-            value.decode()
-        except UnicodeDecodeError:
-            bad.append(index)
-    keep = np.ones(len(array), dtype=bool)
-    keep[bad] = False
-    mask = pa.array(keep)
-    rejected = tuple(
-        Rejected(file.key, numbers[i].as_py(), "undecodable_text", "the line is not UTF-8", escaped(array[i].as_py()))
-        for i in bad
-    )
-    return array.filter(mask), numbers.filter(mask), rejected
+        blank = np.asarray(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(lines)), 0))
+        if blank.any():
+            lines, numbers = lines.filter(~blank), numbers[~blank]
+        yield Piece({PAYLOAD: lines}, len(lines), pa.array(numbers), rejected)

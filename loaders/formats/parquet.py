@@ -1,4 +1,8 @@
-"""Read Parquet as text columns, in batches that are cut by what they take when decoded."""
+"""Read Parquet as text columns, in batches that are cut by what they take when decoded.
+
+A value that a dictionary holds once is never decoded for more rows than a batch may hold. One that is stored plainly is decoded
+with its page before its size is known: `max_object_bytes` bounds it.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from loaders.attempt import BATCH_BYTES
-from loaders.formats.files import Landed, Opened, Options, Piece, Unreadable, rejected_piece, too_large
-from loaders.formats.raw import TEXT, Rejected, clean_text
+from loaders.formats.files import Landed, Opened, Options, Piece, Unreadable, too_large
+from loaders.formats.raw import TEXT, Rejected, clean_text, undecodable
 from loaders.formats.streams import escaped, raw_blocks
 
+_COLUMN_BYTES = 32 * 1024
+"""What a batch holds of each column at least, as far as it may: every column of every batch costs some calls, however short it is."""
 _VALUE_BYTES = 16
 """About what a short value takes as text, with its offset."""
 _WIDE_BYTES = 1024
@@ -59,53 +66,51 @@ def _read(file: Landed, meta: pq.FileMetaData, names: list[str], options: Option
     row, size = 1, 0
     try:
         with _seekable(file, options.max_object_bytes) as path:
-            for group in range(meta.num_row_groups):
-                for batch in _batches(path, meta, group, min(BATCH_BYTES, options.max_record_bytes)):
-                    taken = _decoded_bytes(batch)
-                    size += taken
-                    if size > options.max_object_bytes:
-                        detail = f"from row {row} on: more than {options.max_object_bytes} bytes when decoded"
-                        raise Unreadable("file_too_large", detail)
-                    if taken > options.max_record_bytes:
-                        # only a batch of one row can be this large
-                        yield rejected_piece(too_large(file, row, options, _head(batch, names)))
-                    else:
-                        yield _piece(file, batch, names, row)
-                    row += batch.num_rows
+            for batch in _batches(path, meta, options.max_record_bytes):
+                taken = _decoded_bytes(batch)
+                size += taken
+                if size > options.max_object_bytes:
+                    detail = f"from row {row} on: more than {options.max_object_bytes} bytes when decoded"
+                    raise Unreadable("file_too_large", detail)
+                if taken > options.max_record_bytes:
+                    # only a batch of one row can be this large
+                    yield Piece(rejected=(too_large(file, row, options, _head(batch, names)),))
+                else:
+                    yield _piece(file, batch, names, row)
+                row += batch.num_rows
     except _UNREADABLE as error:
         raise Unreadable("file_unreadable", f"from row {row} on: {_first_line(error)}") from error
 
 
-def _batches(path: str, meta: pq.FileMetaData, group: int, budget: int) -> Iterator[pa.RecordBatch]:
-    """Yield a row group in batches that take about `budget` bytes when decoded, or are one row."""
-    part = meta.row_group(group)
-    if not part.num_rows:
-        return
-    chunks = [part.column(i) for i in range(part.num_columns)]
-    widths = {
-        chunk.path_in_schema: max(chunk.total_uncompressed_size, _VALUE_BYTES * chunk.num_values) // part.num_rows
-        for chunk in chunks
-    }
-    # what is stored once may be used by any number of rows
-    shared = [
-        chunk.path_in_schema
-        for chunk in chunks
-        if chunk.physical_type == "BYTE_ARRAY"
-        and any("DICTIONARY" in encoding for encoding in chunk.encodings)
-        and chunk.total_uncompressed_size * part.num_rows > budget
+def _batches(path: str, meta: pq.FileMetaData, most: int) -> Iterator[pa.RecordBatch]:
+    """Yield a file in batches of several rows that take no more than `most` bytes when decoded, or of one row."""
+    budget = min(max(BATCH_BYTES, _COLUMN_BYTES * meta.num_columns), 4 * BATCH_BYTES, most)
+    texts = [
+        column.path
+        for column in map(meta.schema.column, range(meta.num_columns))
+        if column.physical_type == "BYTE_ARRAY"
     ]
-    if shared:
-        with pq.ParquetFile(path, metadata=meta, read_dictionary=shared) as opened:
-            first = next(opened.iter_batches(1, row_groups=[group], columns=shared))
-        leaves = [leaf for column in first.columns for leaf in _leaves(column)]
-        for name, leaf in zip(shared, leaves, strict=True):
-            longest = pc.max(pc.binary_length(leaf.dictionary)).as_py() or 0
-            widths[name] = max(widths[name], min(longest, _WIDE_BYTES))
-        shared = [name for name in shared if widths[name] >= _WIDE_BYTES]
-    rows = max(1, budget // sum(widths.values()))
-    with pq.ParquetFile(path, metadata=meta, read_dictionary=shared) as opened:
-        for batch in opened.iter_batches(rows, row_groups=[group]):
-            yield from _halves(batch, budget)
+    for group in range(meta.num_row_groups):
+        part = meta.row_group(group)
+        if not part.num_rows:
+            continue
+        width, wide = 0, []
+        # what is stored once may be used by any number of rows: the dictionaries come whole with the first row
+        with pq.ParquetFile(path, metadata=meta, read_dictionary=texts) as opened:
+            first = next(opened.iter_batches(1, row_groups=[group]))
+        leaves = (leaf for column in first.columns for leaf in _leaves(column))
+        for index, leaf in enumerate(leaves):
+            chunk = part.column(index)
+            each = max(_VALUE_BYTES, meta.schema.column(index).length)
+            if pa.types.is_dictionary(leaf.type):
+                longest = 4 + (pc.max(pc.binary_length(leaf.dictionary)).as_py() or 0)
+                each = max(each, min(longest, _WIDE_BYTES))
+                if longest > _WIDE_BYTES:
+                    wide.append(chunk.path_in_schema)
+            width += max(chunk.total_uncompressed_size, each * chunk.num_values) // part.num_rows
+        with pq.ParquetFile(path, metadata=meta, read_dictionary=wide) as opened:
+            for batch in opened.iter_batches(max(1, budget // max(1, width)), row_groups=[group]):
+                yield from _halves(batch, budget)
 
 
 def _halves(batch: pa.RecordBatch, budget: int) -> Iterator[pa.RecordBatch]:
@@ -119,16 +124,14 @@ def _halves(batch: pa.RecordBatch, budget: int) -> Iterator[pa.RecordBatch]:
 
 def _decoded_bytes(batch: pa.RecordBatch) -> int:
     """Return about what a batch takes as text."""
-    size = 0
-    for column in batch.columns:
-        for leaf in _leaves(column):
+    size = int(batch.nbytes)
+    for column, kind in zip(batch.columns, batch.schema.types, strict=True):
+        nested = pa.types.is_nested(kind)
+        for leaf in _leaves(column) if nested else (column,):
+            # its name comes with each value of a struct
+            size += 2 * _VALUE_BYTES * len(leaf) if nested else 0
             if pa.types.is_dictionary(leaf.type):
-                size += pc.sum(pc.binary_length(leaf.dictionary).take(leaf.indices)).as_py() or 0
-            else:
-                size += leaf.nbytes
-            if pa.types.is_nested(column.type):
-                # its name comes with each value
-                size += 2 * _VALUE_BYTES * len(leaf)
+                size += (pc.sum(pc.binary_length(leaf.dictionary).take(leaf.indices)).as_py() or 0) - leaf.nbytes
     return size
 
 
@@ -152,11 +155,23 @@ def _head(batch: pa.RecordBatch, names: list[str]) -> str:
 
 
 def _piece(file: Landed, batch: pa.RecordBatch, names: list[str], row: int) -> Piece:
-    columns = {name: as_text(batch.column(i)) for i, name in enumerate(names)}
-    bad = _invalid_rows(columns)
-    if bad:
-        return _without(file, batch.num_rows, columns, bad, row)
-    return Piece({name: clean_text(array) for name, array in columns.items()}, batch.num_rows, row)
+    columns = dict(zip(names, map(as_text, batch.columns), strict=True))
+    bad: dict[int, list[str]] = {}
+    for name, array in columns.items():
+        for index in undecodable(array):
+            bad.setdefault(index, []).append(name)
+    if not bad:
+        return Piece({name: clean_text(array) for name, array in columns.items()}, batch.num_rows, row)
+    binary = {name: array.view(pa.binary()) for name, array in columns.items()}
+    rejected = []
+    for index, lost in bad.items():
+        values = {name: array[index].as_py() for name, array in binary.items()}
+        texts = {name: None if value is None else escaped(value) for name, value in values.items()}
+        payload = json.dumps(texts, ensure_ascii=False)
+        rejected.append(Rejected(file.key, row + index, "undecodable_text", f"not UTF-8: {', '.join(lost)}", payload))
+    good = np.delete(np.arange(batch.num_rows, dtype=np.int64), list(bad))
+    kept = {name: clean_text(array.take(good).view(TEXT)) for name, array in binary.items()}
+    return Piece(kept, len(good), pa.array(good + row), tuple(rejected))
 
 
 def _first_line(error: BaseException) -> str:
@@ -189,24 +204,21 @@ def as_text(array: pa.Array) -> pa.Array:
 def _json_text(array: pa.Array) -> pa.Array:
     values: Any
     try:
-        if any(_is_bytes(leaf.type) for leaf in _leaves(array)):
-            raise ValueError
         values = array.to_pylist()
     except (ValueError, OverflowError, pa.ArrowException):
         # a value that Python has no type for, such as nanoseconds or the year 10000
         values = map(_plain, array)
-    texts = (None if value is None else json.dumps(value, default=str, ensure_ascii=False) for value in values)
+    texts = (None if value is None else json.dumps(value, default=_word, ensure_ascii=False) for value in values)
     return pa.array((text and text.encode("utf-8", "surrogateescape") for text in texts), pa.binary()).view(TEXT)
 
 
-def _is_bytes(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+def _word(value: Any) -> str:
+    """Return what JSON has no type for as text; bytes that are none keep their bits."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 def _plain(value: pa.Scalar) -> Any:
-    """Return a value as `to_pylist` does, what it can't give as Arrow's text, and bytes as text; what is none keeps its bits."""
+    """Return a value as `to_pylist` does, and what it can't give as Arrow's text."""
     if not value.is_valid:
         return None
     if isinstance(value, pa.StructScalar):
@@ -215,12 +227,6 @@ def _plain(value: pa.Scalar) -> Any:
         return [[_plain(item) for item in pair.values()] for pair in value.values]
     if isinstance(value, pa.ListScalar):
         return [_plain(item) for item in value.values]
-    if isinstance(value, pa.DictionaryScalar):
-        return _plain(value.value)
-    if isinstance(value, pa.ExtensionScalar):
-        return _plain(value.value)
-    if isinstance(value, pa.BinaryScalar):
-        return value.as_buffer().to_pybytes().decode("utf-8", "surrogateescape")
     try:
         return value.as_py()
     except (ValueError, OverflowError):
@@ -236,33 +242,3 @@ def _timestamp_text(array: pa.Array) -> pa.Array:
     if zone is not None:
         array = array.cast(pa.timestamp(array.type.unit, "UTC"))
     return array.cast(TEXT)
-
-
-def _invalid_rows(columns: dict[str, pa.Array]) -> dict[int, list[str]]:
-    """Return the rows, with their columns, whose bytes are not UTF-8."""
-    bad: dict[int, list[str]] = {}
-    for name, array in columns.items():
-        try:
-            array.validate(full=True)
-        except pa.ArrowInvalid:
-            for index, value in enumerate(array.view(pa.binary())):
-                try:
-                    (value.as_py() or b"").decode()
-                except UnicodeDecodeError:
-                    bad.setdefault(index, []).append(name)
-    return bad
-
-
-def _without(file: Landed, count: int, columns: dict[str, pa.Array], bad: dict[int, list[str]], first: int) -> Piece:
-    good = pa.array([index for index in range(count) if index not in bad], pa.int64())
-    binary = {name: array.view(pa.binary()) for name, array in columns.items()}
-    rejected = []
-    for index, names in bad.items():
-        row = {
-            name: None if (value := array[index].as_py()) is None else escaped(value) for name, array in binary.items()
-        }
-        detail = f"not UTF-8: {', '.join(names)}"
-        payload = json.dumps(row, ensure_ascii=False)
-        rejected.append(Rejected(file.key, first + index, "undecodable_text", detail, payload))
-    taken = {name: clean_text(array.take(good).view(TEXT)) for name, array in binary.items()}
-    return Piece(taken, len(good), pc.add(good, first), tuple(rejected))

@@ -131,18 +131,20 @@ def stamped(
     """
     if isinstance(source_rows, int):
         source_rows = pa.array(np.arange(source_rows, source_rows + count, dtype=np.int64))
-    fixed: dict[str, Any] = {
-        "load_date": pa.repeat(pa.scalar(stamp.load_date, pa.date32()), count),
-        "source_object": pa.repeat(pa.scalar(source_object, TEXT), count),
-        "source_row": source_rows,
-        "load_id": pa.repeat(pa.scalar(stamp.load_id, TEXT), count),
-        "loaded_at": pa.repeat(pa.scalar(stamp.loaded_at, pa.timestamp("us", "UTC")), count),
+    fixed = {
+        "load_date": stamp.load_date,
+        "source_object": source_object,
+        "load_id": stamp.load_id,
+        "loaded_at": stamp.loaded_at,
     }
-    arrays = []
-    for field in schema:
-        array = fixed.get(field.name, columns.get(field.name))
-        arrays.append(pa.nulls(count, field.type) if array is None else array)
-    return pa.table(arrays, schema=schema)
+
+    def column(field: pa.Field) -> pa.Array | pa.ChunkedArray:
+        if field.name in fixed:
+            return pa.repeat(pa.scalar(fixed[field.name], field.type), count)
+        array = source_rows if field.name == "source_row" else columns.get(field.name)
+        return pa.nulls(count, field.type) if array is None else array
+
+    return pa.table([column(field) for field in schema], schema=schema)
 
 
 def rejected_table(schema: pa.Schema, rows: Sequence[Rejected], stamp: Stamp) -> pa.Table:
@@ -171,9 +173,19 @@ def without_nul(text: str) -> str:
 def clean_text(array: pa.Array) -> pa.Array:
     """Return a string array without NUL characters, which PostgreSQL can't store.
 
-    Looking for a zero byte in the data buffer first keeps the usual case at memory speed.
+    Looking for a zero byte in the data first keeps the usual case at memory speed.
     """
     data = array.buffers()[2]
-    if data is None or not (np.frombuffer(data, dtype=np.uint8) == 0).any():
+    if data is None or not data.size or np.frombuffer(data, dtype=np.uint8).min():
         return array
     return pc.replace_substring(array, pattern="\x00", replacement=REPLACEMENT)
+
+
+def undecodable(array: pa.Array) -> list[int]:
+    """Return the places of the texts that are not UTF-8."""
+    try:
+        array.view(TEXT).validate(full=True)
+        return []
+    except pa.ArrowInvalid:
+        values = enumerate(array.view(pa.binary()).to_pylist())
+        return [place for place, value in values if value and value.decode(errors="ignore").encode() != value]

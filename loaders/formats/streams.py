@@ -48,8 +48,7 @@ def raw_blocks(file: Landed, limit: int) -> Iterator[bytes]:
 def utf8_blocks(file: Landed, limit: int) -> Iterator[bytes]:
     """Yield a file's content as UTF-8 without its BOM.
 
-    UTF-16 with a BOM is re-encoded. Other bytes are passed on as they are: who cuts them into lines judges line by line. NUL
-    becomes U+FFFD, since PostgreSQL can't store it.
+    UTF-16 with a BOM is re-encoded. Other bytes are passed on as they are: who cuts them into lines judges line by line.
 
     Raises:
         Unreadable: After the blocks before the break were yielded.
@@ -63,7 +62,7 @@ def utf8_blocks(file: Landed, limit: int) -> Iterator[bytes]:
             block = block.removeprefix(codecs.BOM_UTF8)
         if decoder:
             block = decoder.decode(block).encode()
-        yield block.replace(b"\x00", REPLACEMENT.encode())
+        yield block
     if decoder:
         yield decoder.decode(b"", final=True).encode()
 
@@ -71,16 +70,18 @@ def utf8_blocks(file: Landed, limit: int) -> Iterator[bytes]:
 def line_chunks(blocks: Iterable[bytes], longest: int, ends: bytes = NEWLINE) -> Iterator[bytes]:
     """Yield chunks that end at a line end, and a `LongLine` in place of each line of more than `longest` bytes.
 
-    What stands behind the last line end when the blocks break off belongs to what can't be read.
+    NUL becomes U+FFFD, since PostgreSQL can't store it. What stands behind the last line end when the blocks break off belongs
+    to what can't be read.
     """
     pending: list[bytes] = []
     skipping = False
     for block in blocks:
         if skipping:
-            found = re.search(rb"\r\n|[" + ends + rb"]", block)
+            found = re.search(rb"[" + ends + rb"]", block)
             if not found:
                 continue
             block, skipping = block[found.end() :], False
+        block = block.replace(b"\0", REPLACEMENT.encode())
         # a return at the end may be half of a line end
         cut = max(block.rfind(ends[i : i + 1], 0, len(block) - (ends[i] != 10)) for i in range(len(ends))) + 1
         if cut:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,25 +18,8 @@ from loaders.attempt import Attempt, Deadline, Extraction
 from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify
 from loaders.fields import GIB, Section, secret
-from loaders.formats.files import (
-    FORMATS,
-    Landed,
-    Opened,
-    Options,
-    Piece,
-    Unreadable,
-    format_of,
-    open_file,
-    rejected_piece,
-)
-from loaders.formats.raw import (
-    TEXT,
-    Rejected,
-    raw_schema,
-    rejected_table,
-    shared_column_names,
-    stamped,
-)
+from loaders.formats.files import FORMATS, Landed, Opened, Options, Piece, Unreadable, format_of, open_file
+from loaders.formats.raw import TEXT, Rejected, raw_schema, rejected_table, shared_column_names, stamped
 from loaders.kinds.checks import Check, failed_check
 from loaders.templates import fill_template
 
@@ -93,13 +77,10 @@ def list_objects(client: Any, source: S3Source, day: date) -> list[ListedObject]
     crosses slashes.
     """
     path, glob = fill_template(source.path, day), fill_template(source.file_glob, day)
-    items = [
-        item
-        for page in client.get_paginator("list_objects_v2").paginate(
-            Bucket=source.bucket, Prefix=path, PaginationConfig={"PageSize": LIST_PAGE}
-        )
-        for item in page.get("Contents", ())
-    ]
+    pages = client.get_paginator("list_objects_v2").paginate(
+        Bucket=source.bucket, Prefix=path, PaginationConfig={"PageSize": LIST_PAGE}
+    )
+    items = [item for page in pages for item in page.get("Contents", ())]
     is_object = bool(path) and not path.endswith("/") and any(item["Key"] == path for item in items)
     found = []
     for item in items:
@@ -161,24 +142,16 @@ def open_s3(source: S3Source, attempt: Attempt) -> Extraction:
             if piece.rejected:
                 yield source.table, rejected_table(schema, piece.rejected, attempt.stamp)
             for start in range(0, piece.count, rows):
-                part = piece.slice(start, rows)
-                yield (
-                    source.table,
-                    stamped(
-                        schema, part.columns, part.count, stamp=attempt.stamp, source_object=key, source_rows=part.rows
-                    ),
-                )
+                part, stamp = piece.slice(start, rows), attempt.stamp
+                table = stamped(schema, part.columns, part.count, stamp=stamp, source_object=key, source_rows=part.rows)
+                yield source.table, table
 
     return Extraction({source.table: schema}, tables(), detail=detail)
 
 
 def _describe(listed: list[ListedObject]) -> str:
-    counts: dict[str, int] = {}
-    for item in listed:
-        kind = format_of(item.key) or "unknown"
-        counts[kind] = counts.get(kind, 0) + 1
-    parts = [f"{count:,} {kind} file{'s' * (count != 1)}" for kind, count in counts.items()]
-    return ", ".join(parts) or "none"
+    counts = Counter(format_of(item.key) or "unknown" for item in listed)
+    return ", ".join(f"{count:,} {kind} file{'s' * (count != 1)}" for kind, count in counts.items()) or "none"
 
 
 def refusal(below: str) -> str | None:
@@ -203,13 +176,11 @@ def _land(
     landed: dict[Path, Landed] = {}
     rejected, wanted = [], []
     for item in listed:
-        why = refusal(item.below)
-        if why is None and format_of(item.key) is None:
-            known = ", ".join(FORMATS)
-            why = f"the format is not known; known are {known}, each also with .gz"
-            rejected.append(Rejected(item.key, 0, "format_unknown", why))
-        elif why is not None:
+        if why := refusal(item.below):
             rejected.append(Rejected(item.key, 0, "key_refused", why))
+        elif format_of(item.key) is None:
+            why = f"the format is not known; known are {', '.join(FORMATS)}, each also with .gz"
+            rejected.append(Rejected(item.key, 0, "format_unknown", why))
         else:
             # an object may have the name of a folder; no data has a name that begins with _
             path = attempt.landing / item.below / "_object" if item.below in folders else attempt.landing / item.below
@@ -304,7 +275,7 @@ def _pieces(files: list[Opened], names: list[list[str]], rejected: list[Rejected
         except Unreadable as error:
             rejected.append(Rejected(opened.file.key, 0, error.code, error.detail))
     if rejected:
-        yield "", rejected_piece(*rejected)
+        yield "", Piece(rejected=tuple(rejected))
 
 
 @dataclass(frozen=True)

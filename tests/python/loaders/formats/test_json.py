@@ -144,6 +144,21 @@ def test_a_record_without_an_end_within_the_cap_is_rejected(tmp_path: Path, monk
     assert bad[2][0] == "record_too_large"
 
 
+def test_what_breaks_in_a_later_block_is_told_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(streams, "BATCH_BYTES", 16)
+    before = "[" + "1, " * 50
+    good, bad = read(land(tmp_path, "a.json", (before + '"' + "x" * 1000).encode()), max_record_bytes=100)
+    assert len(good) == 50
+    assert bad[51][0] == "record_too_large"
+    assert str(bad[51][1]).startswith('"xxx')
+
+
+def test_a_member_without_its_colon_breaks_the_document(tmp_path: Path):
+    good, bad = read(land(tmp_path, "a.json", b'{"items": [1], "x"=2}'), data_selector="items")
+    assert good == {1: "1"}
+    assert bad == {2: ("json_broken", "=2}")}
+
+
 def test_a_line_above_the_cap_is_rejected_alone(tmp_path: Path):
     good, bad = read(land(tmp_path, "a.jsonl", b"1\n" + b"x" * 200 + b"\n\n3"), max_record_bytes=100)
     assert good == {1: "1", 4: "3"}

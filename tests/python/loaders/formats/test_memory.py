@@ -35,11 +35,22 @@ def constant_columns(path: Path) -> None:
 
 def giant_value(path: Path) -> None:
     indices = pa.array([0] * 4_096, pa.int32())
-    pq.write_table(pa.table({"a": pa.DictionaryArray.from_arrays(indices, ["z" * (MIB // 2)])}), path)
+    value = pa.DictionaryArray.from_arrays(indices, ["z" * (MIB // 2)])
+    pq.write_table(pa.table({"a": value}), path, store_schema=False)
 
 
 def giant_value_in_a_struct(path: Path) -> None:
     pq.write_table(pa.table({"a": [{"v": "z" * (MIB // 2)}] * 1_024}), path)
+
+
+def long_values_in_many_columns(path: Path) -> None:
+    value = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000, pa.int32()), ["z" * 8_192])
+    pq.write_table(pa.table({f"c{number}": value for number in range(200)}), path, store_schema=False)
+
+
+def giant_value_of_fixed_size(path: Path) -> None:
+    value = pa.array([b"z" * (MIB // 2)], pa.binary(MIB // 2))
+    pq.write_table(pa.table({"a": pa.chunked_array([value] * 1_024)}), path)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +65,8 @@ def giant_value_in_a_struct(path: Path) -> None:
         ("wide.parquet", constant_columns, 20_000, []),
         ("giant.parquet", giant_value, 4_096, []),
         ("nested.parquet", giant_value_in_a_struct, 1_024, []),
+        ("fixed.parquet", giant_value_of_fixed_size, 1_024, []),
+        ("long.parquet", long_values_in_many_columns, 1_000, []),
     ],
 )
 def test_a_small_file_that_decodes_to_a_huge_one_takes_little_memory(

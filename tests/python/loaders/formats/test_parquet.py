@@ -131,6 +131,12 @@ def test_nested_nanoseconds_and_years_past_9999_stay_as_they_are(tmp_path: Path)
     }
 
 
+def test_columns_of_one_name_are_all_read(tmp_path: Path):
+    table = pa.Table.from_arrays([pa.array(["x"] * 3), pa.array(["y"] * 3)], ["a", "a"])
+    good, _ = write_and_read(tmp_path, table)
+    assert good == dict.fromkeys((1, 2, 3), ("x", "y"))
+
+
 def test_a_row_above_the_cap_is_rejected_alone(tmp_path: Path):
     table = pa.table({"a": ["x", "y" * 5_000, "z"]})
     good, bad = write_and_read(tmp_path, table, max_record_bytes=1_000)
