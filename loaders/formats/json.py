@@ -103,13 +103,13 @@ class Window:
         return bool(following)
 
 
-def records(text: str | Window, path: list[str]) -> Iterator[str]:
-    """Yield each record's text at `path`, exactly as written: a list's elements, or one value.
+def records(text: str | Window, path: list[str], list_only: bool = False) -> Iterator[str]:
+    """Yield each record's text at `path`, exactly as written: a list's elements, or, unless it must be a list, one value.
 
     Numbers such as 2^70, 1.10 or NaN, key order, spacing and escapes stay as received.
 
     Raises:
-        NotThere: When the document has no such path.
+        NotThere: When the document has no such path, or no list there that must be one.
         BrokenJson: Where the document breaks, after the records before it were yielded; also
             when something follows the end of it.
     """
@@ -128,6 +128,8 @@ def records(text: str | Window, path: list[str]) -> Iterator[str]:
                 if window[position] == "]":
                     end = position + 1
                     break
+    elif list_only:
+        raise NotThere("a list")
     else:
         end = window.find(_value_end, start)
         value = window.text[start - window.base : end - window.base]

@@ -202,7 +202,7 @@ class _Pages(GuardedSession):
             kind = "HTML" if body.lstrip()[:1] == b"<" else "a cut or broken body"
             raise self._bad_page(f"no JSON but {kind}", str(error)) from error
         except NotThere as error:
-            message = f"nothing at data_selector {self._source.data_selector!r}"
+            message = f"no records at data_selector {self._source.data_selector!r}"
             raise self._bad_page(message, body[:200].decode("utf-8", "replace")) from error
         self._check_repeated(found)
         response.records = found  # type: ignore[attr-defined]
@@ -213,30 +213,34 @@ class _Pages(GuardedSession):
         return SourceError(f"bad page, {self.subject}: {text}", code="bad page", transient=True, detail=detail)
 
     def _records(self, text: str) -> list[str]:
-        if self._path is None:
-            return self._records_by_jsonpath(text)
-        found = list(records(text, self._path))
-        if not self._path and text.lstrip()[:1] != "[":
-            # without a selector the page is the list; an object is an error message
-            raise NotThere("$")
-        if not found and self._path and any(f'"{key}"' in text for key in _ERROR_KEYS):
+        single = self._source.single_record
+        by_path = self._records_by_jsonpath if self._path is None else self._records_at_path
+        found = by_path(text)
+        if single and found in ([], ["null"]):
+            raise NotThere("null")
+        if (single or not found) and any(f'"{key}"' in text for key in _ERROR_KEYS):
             document = json.loads(text)
             if isinstance(document, dict) and any(document.get(key) for key in _ERROR_KEYS):
                 raise NotThere("data beside an error")
         return found
 
+    def _records_at_path(self, text: str) -> list[str]:
+        # null and an object are what a server says instead of records
+        return list(records(text, self._path or [], list_only=not self._source.single_record))
+
     def _records_by_jsonpath(self, text: str) -> list[str]:
         from dlt.common import jsonpath
 
+        selector = str(self._source.data_selector)
         try:
-            document = json.loads(text)
+            found = jsonpath.find_values(selector, json.loads(text))
         except ValueError as error:
             raise BrokenJson(str(error), 0) from error
-        found = jsonpath.find_values(str(self._source.data_selector), document)
-        if not found:
-            raise NotThere(self._source.data_selector)
-        items = found[0] if len(found) == 1 and isinstance(found[0], list) else found
-        return [json.dumps(item, ensure_ascii=False) for item in items]
+        is_list = len(found) == 1 and isinstance(found[0], list)
+        # a path with a wildcard, a filter or a slice leads to records, every other one to their list
+        if not found or not (is_list or self._source.single_record or re.search(r"[*?:]", selector)):
+            raise NotThere(selector)
+        return [json.dumps(item, ensure_ascii=False) for item in (found[0] if is_list else found)]
 
     def _check_repeated(self, found: list[str]) -> None:
         if not found:
@@ -315,7 +319,10 @@ def _token_session(url: str, limits: tuple[Deadline, float, int]) -> GuardedSess
 
 @dataclass(frozen=True)
 class RestApiSource:
-    """A paged JSON endpoint; `paginator` and `auth` are in the form of dlt's rest_api source."""
+    """A paged JSON endpoint; `paginator` and `auth` are in the form of dlt's rest_api source.
+
+    With `single_record` the selector leads to one record and not to a list of them.
+    """
 
     name: str
     base_url: str
@@ -333,6 +340,7 @@ class RestApiSource:
     allow_empty: bool
     method: str = "GET"
     json: Mapping[str, Any] = field(default_factory=dict)
+    single_record: bool = False
     kind: ClassVar[str] = "rest_api"
     title: ClassVar[str] = "API"
     place: ClassVar[str] = "Endpoint"
@@ -406,6 +414,7 @@ def read(name: str, section: Section) -> RestApiSource:
         allow_empty=section.flag("allow_empty"),
         method=_read_method(section),
         json=_each_text(section.mapping("json"), lambda text: check_template(text, f"{section.where}.json")),
+        single_record=section.flag("single_record"),
     )
 
 
