@@ -15,24 +15,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import AfterValidator, Field, model_validator
+from pydantic.dataclasses import dataclass as settings_dataclass
 
 from loaders.attempt import Attempt, Deadline, Extraction
 from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify
-from loaders.fields import MIB, NAME, Section, secret
+from loaders.fields import NAME, SETTINGS, Count, Seconds, Template, Texts, as_table, secret, settings
+from loaders.formats.files import Options
 from loaders.formats.raw import BATCH_BYTES, PAYLOAD, TEXT, column_names, raw_schema, stamped
 from loaders.kinds.checks import Check, failed_check
 from loaders.providers import NATIVE
 from loaders.templates import fill_template
 
 CONNECT_TIMEOUT_S = 10
-RECORD_BYTES = 64 * MIB
 _DATE, _TIMESTAMP, _TIMESTAMPTZ = "date", "timestamp without time zone", "timestamp with time zone"
 _KEPT_TYPES = {
     "smallint": pa.int16(),
@@ -433,19 +435,26 @@ def _rejected(columns: dict[str, pa.Array], reasons: pa.Array) -> dict[str, pa.A
     return {**nulled, PAYLOAD: pc.replace_with_mask(payload, mask, pa.array(payloads, TEXT))}
 
 
-@dataclass(frozen=True)
+def _driver(name: str) -> str:
+    if name.partition("+")[0] not in ("postgresql", "postgres"):
+        raise ValueError(f"= {name!r} must be postgresql.")
+    return name
+
+
+@settings_dataclass(frozen=True, config=SETTINGS)
 class PostgresCredentials:
     """How to connect to a source database; `query` holds further libpq parameters."""
 
-    host: str
-    port: int
-    database: str
-    username: str
+    host: Annotated[str, Field(examples=["db.example.com"])]
+    port: Count
+    database: Annotated[str, Field(examples=["shop"])]
+    username: Annotated[str, Field(examples=["loader"])]
     password: str | None = field(repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    drivername: Annotated[str, AfterValidator(_driver)] = "postgresql"
 
 
-@dataclass(frozen=True)
+@settings_dataclass(frozen=True, config=SETTINGS)
 class PostgresTable:
     """One table to read; `table` and `where` are templates, `name` is the raw table's name.
 
@@ -453,24 +462,34 @@ class PostgresTable:
     """
 
     name: str
-    table: str
+    table: Template
     schema: str
-    where: str | None
-    reference: bool
-    columns: tuple[str, ...]
+    where: Template | None = None
+    reference: bool = False
+    columns: Texts = ()
     cursor: str | None = None
 
+    @model_validator(mode="after")
+    def _check_cursor(self) -> Self:
+        if self.reference and self.cursor:
+            raise ValueError(
+                f"cursor = {self.cursor!r} takes the day's records, and a reference table has none. "
+                "Remove cursor or reference."
+            )
+        return self
 
-@dataclass(frozen=True)
+
+@settings_dataclass(frozen=True, config=SETTINGS)
 class PostgresSource:
     """Tables of one database, read in one snapshot."""
 
     name: str
     tables: tuple[PostgresTable, ...]
-    allow_empty: bool
-    timeout_s: float
     credentials: PostgresCredentials
-    max_record_bytes: int = RECORD_BYTES
+    allow_empty: bool = False
+    timeout_s: Seconds = 600
+    max_record_bytes: Count = Options.max_record_bytes
+    schema: str = "public"
     kind: ClassVar[str] = "postgres"
     title: ClassVar[str] = "PostgreSQL"
     place: ClassVar[str] = "Table"
@@ -512,72 +531,61 @@ class PostgresSource:
         return _check(self, day, deadline)
 
 
-def read(name: str, section: Section) -> PostgresSource:
+def read(name: str, values: Mapping[str, Any], where: str) -> PostgresSource:
     """Return the PostgreSQL source that a configuration section describes."""
-    schema = section.text("schema", "public") or "public"
-    tables = section.section("tables")
-    parsed = tuple(_read_table(tables.section(key), key, schema) for key in sorted(tables.keys()))
-    if not parsed:
+    schema = values.get("schema") or "public"
+    tables = as_table(values.get("tables"), f"{where}.tables")
+    if not tables:
         raise ConfigurationError(
-            f"{section.where}.tables is missing. Add for example "
-            f'[{section.where}.tables.transactions] with table = "transactions".'
+            f'{where}.tables is missing. Add for example [{where}.tables.transactions] with table = "transactions".'
         )
-    return PostgresSource(
+    return settings(
+        PostgresSource,
+        values,
+        where,
         name=name,
-        tables=parsed,
-        allow_empty=section.flag("allow_empty"),
-        timeout_s=section.number("timeout_s", 600, 0.1),
-        max_record_bytes=int(section.number("max_record_bytes", RECORD_BYTES, 1)),
-        credentials=_read_postgres_credentials(name, section.raw("credentials"), section.where),
+        tables=tuple(_read_table(tables[key], key, schema, f"{where}.tables.{key}") for key in sorted(tables)),
+        credentials=_read_credentials(values.get("credentials"), f"{where}.credentials"),
     )
 
 
-def _read_table(section: Section, key: str, schema: str) -> PostgresTable:
+def _read_table(values: Any, key: str, schema: str, where: str) -> PostgresTable:
     if not NAME.fullmatch(key):
         raise ConfigurationError(
-            f"[{section.where}]: {key!r} is not a table name for the warehouse. Use lower-case "
+            f"[{where}]: {key!r} is not a table name for the warehouse. Use lower-case "
             "letters, digits and underscores; the source's own name goes into `table`."
         )
-    table = PostgresTable(
-        name=key,
-        table=section.template("table", key) or key,
-        schema=section.text("schema", schema) or schema,
-        where=section.template("where"),
-        reference=section.flag("reference"),
-        columns=section.names("columns"),
-        cursor=section.text("cursor"),
-    )
-    section.done()
-    if table.reference and table.cursor:
+    return settings(PostgresTable, {"table": key, "schema": schema, **as_table(values, where)}, where, name=key)
+
+
+def _read_credentials(values: Any, where: str) -> PostgresCredentials:
+    is_url = isinstance(values, str) and not values.lstrip().startswith("{")
+    keys = {NATIVE: values} if is_url else as_table(values, where)
+    text = str(keys.pop(NATIVE, ""))
+    try:
+        url = urlsplit(text)
+        port = url.port or 5432
+        if "@" in url.path + url.query + url.fragment or url.fragment:
+            raise ValueError
+    except ValueError:
+        # what is around a password that isn't quoted is read as host, path or port; nothing of it may be shown
         raise ConfigurationError(
-            f"{section.where}.cursor = {table.cursor!r} takes the day's records, and a reference table has none. "
-            "Remove cursor or reference."
-        )
-    return table
-
-
-def _read_postgres_credentials(name: str, values: Any, where: str) -> PostgresCredentials:
-    native = {NATIVE: values} if isinstance(values, str) else values or {}
-    section = Section(native, f"{where}.credentials")
-    url = urlsplit(section.text(NATIVE) or "")
-    driver = section.text("drivername", url.scheme) or "postgresql"
-    if driver.partition("+")[0] not in ("postgresql", "postgres"):
-        raise ConfigurationError(f"{section.where}.drivername = {driver!r} must be postgresql.")
-    query = dict(parse_qsl(url.query))
-    query |= {key: str(value) for key, value in section.mapping("query").items()}
-    password = section.text("password") or unquote(url.password or "") or None
-    if password is None and "passfile" not in query:
-        password = secret(name, "password", section)
-    credentials = PostgresCredentials(
-        host=section.text("host") or url.hostname or section.required("host", "db.example.com"),
-        port=int(section.number("port", url.port or 5432, 1)),
-        database=section.text("database") or url.path.strip("/") or section.required("database", "shop"),
-        username=section.text("username") or unquote(url.username or "") or section.required("username", "loader"),
-        password=password,
-        query=query,
-    )
-    section.done()
-    return credentials
+            f"{where} is no connection string that can be read. Write / ? # [ ] @ : % in its user and password as "
+            "%2F %3F %23 %5B %5D %40 %3A %25, or give host, database, username and password as keys."
+        ) from None
+    parts = {
+        "drivername": url.scheme,
+        "host": url.hostname,
+        "port": port,
+        "database": url.path.strip("/"),
+        "username": unquote(url.username or ""),
+        "password": unquote(url.password or ""),
+    }
+    # what is set to nothing is not set
+    keys = {key: value for key, value in parts.items() if value} | {key: value for key, value in keys.items() if value}
+    keys["query"] = dict(parse_qsl(url.query)) | as_table(keys.get("query"), f"{where}.query")
+    found = settings(PostgresCredentials, {"password": None, **keys}, where)
+    return found if "passfile" in found.query else replace(found, password=secret("password", keys, where))
 
 
 def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]:

@@ -10,21 +10,23 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
 import pyarrow as pa
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.dataclasses import dataclass as settings_dataclass
 from requests import PreparedRequest, Response
 from requests.auth import HTTPBasicAuth
 
 from loaders.attempt import Attempt, Deadline, Extraction, Stamp
 from loaders.errors import ConfigurationError, SourceError
 from loaders.failures import first_line
-from loaders.fields import MIB, Section, secret
+from loaders.fields import MIB, SETTINGS, Count, Name, Seconds, Template, as_table, secret, settings
 from loaders.formats.json import BrokenJson, NotThere, records, simple_path
 from loaders.formats.raw import PAYLOAD, TEXT, clean_text, raw_schema, stamped, without_nul
 from loaders.imports import import_alone
@@ -51,7 +53,6 @@ AUTHS = {
     "oauth2_client_credentials": ("access_token_url", "client_id", "client_secret"),
 }
 """Types of dlt's rest_api authentication, and what each can't do without."""
-METHODS = ("GET", "POST")
 
 _ERROR_KEYS = ("error", "errors")
 _UNSAFE = re.compile(r"[\s\\\x00-\x1f]")
@@ -317,7 +318,21 @@ def _token_session(url: str, limits: tuple[Deadline, float, int]) -> GuardedSess
     return GuardedSession(url, *limits, read, subject)
 
 
-@dataclass(frozen=True)
+def _http_url(url: str) -> str:
+    try:
+        origin_as_sent(url)
+        if not _UNSAFE.search(url):
+            return url
+    except ValueError:
+        pass
+    raise ValueError("must be an http or https URL without a user in it; credentials go into auth.")
+
+
+_Url = Annotated[str, AfterValidator(_http_url), Field(examples=["https://host/v1"])]
+_Text = Annotated[str, BeforeValidator(str)]
+
+
+@settings_dataclass(frozen=True, config=SETTINGS)
 class RestApiSource:
     """A paged JSON endpoint; `paginator` and `auth` are in the form of dlt's rest_api source.
 
@@ -325,21 +340,23 @@ class RestApiSource:
     """
 
     name: str
-    base_url: str
-    fallback_url: str | None
-    path: str
-    params: Mapping[str, str]
-    headers: Mapping[str, str] = field(repr=False)
-    data_selector: str | None
-    table: str
-    paginator: Mapping[str, Any]
-    auth: Mapping[str, Any] = field(repr=False)
-    timeout_s: float
-    total_timeout_s: float
-    max_page_bytes: int
-    allow_empty: bool
-    method: str = "GET"
-    json: Mapping[str, Any] = field(default_factory=dict)
+    base_url: _Url
+    fallback_url: _Url | None = None
+    path: Template = ""
+    params: Mapping[str, Annotated[_Text, AfterValidator(check_template)]] = field(default_factory=dict)
+    headers: Mapping[str, _Text] = field(default_factory=dict, repr=False)
+    data_selector: str | None = None
+    table: Name = "events"
+    paginator: Mapping[str, Any] = field(default_factory=lambda: {"type": "single_page"})
+    auth: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    timeout_s: Seconds = 30
+    total_timeout_s: Seconds = 600
+    max_page_bytes: Count = 256 * MIB
+    allow_empty: bool = False
+    method: Annotated[Literal["GET", "POST"], BeforeValidator(lambda value: str(value).upper())] = "GET"
+    json: Annotated[Mapping[str, Any], AfterValidator(lambda body: _each_text(body, check_template))] = field(
+        default_factory=dict
+    )
     single_record: bool = False
     kind: ClassVar[str] = "rest_api"
     title: ClassVar[str] = "API"
@@ -390,78 +407,54 @@ def endpoint_url(source: RestApiSource, base_url: str, day: date) -> str:
     return f"{base_url.rstrip('/')}/{path}" if path else base_url
 
 
-def read(name: str, section: Section) -> RestApiSource:
+def read(name: str, values: Mapping[str, Any], where: str) -> RestApiSource:
     """Return the REST source that a configuration section describes."""
-    params = {
-        key: check_template(str(value), f"{section.where}.params.{key}")
-        for key, value in section.mapping("params").items()
-    }
-    fallback = section.text("fallback_url")
-    return RestApiSource(
+    return settings(
+        RestApiSource,
+        values,
+        where,
         name=name,
-        base_url=_http_url(f"{section.where}.base_url", section.required("base_url", "https://host/v1")),
-        fallback_url=_http_url(f"{section.where}.fallback_url", fallback) if fallback else None,
-        path=section.template("path", "") or "",
-        params=params,
-        headers={key: str(value) for key, value in section.mapping("headers").items()},
-        data_selector=section.text("data_selector"),
-        table=section.name("table", "events"),
-        paginator=_read_paginator(section.raw("paginator"), section.where),
-        auth=_read_auth(name, section.raw("auth"), section.where),
-        timeout_s=section.number("timeout_s", 30, 0.1),
-        total_timeout_s=section.number("total_timeout_s", 600, 0.1),
-        max_page_bytes=int(section.number("max_page_bytes", 256 * MIB, 1)),
-        allow_empty=section.flag("allow_empty"),
-        method=_read_method(section),
-        json=_each_text(section.mapping("json"), lambda text: check_template(text, f"{section.where}.json")),
-        single_record=section.flag("single_record"),
+        paginator=_read_paginator(values.get("paginator"), f"{where}.paginator"),
+        auth=_read_auth(values.get("auth"), f"{where}.auth"),
+        # an empty text is a value here
+        **{key: as_table(values[key], f"{where}.{key}") for key in ("params", "headers", "json") if key in values},
     )
 
 
-def _read_method(section: Section) -> str:
-    method = (section.text("method", "GET") or "").upper()
-    if method not in METHODS:
-        raise ConfigurationError(f"{section.where}.method = {method!r} is not one of: {', '.join(METHODS)}.")
-    return method
+def _options(value: Any, default: str, known: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what dlt takes as options, or as nothing but their type."""
+    is_type = isinstance(value, str) and not value.lstrip().startswith("{")
+    options = {"type": value} if is_type and value else dict(as_table(value, where))
+    kind = options.setdefault("type", default)
+    if kind not in known:
+        raise ConfigurationError(f"{where}.type = {kind!r} is not one of: {', '.join(known)}.")
+    return options
 
 
 def _read_paginator(value: Any, where: str) -> dict[str, Any]:
-    options: dict[str, Any] = dict(value or {}) if not isinstance(value, str) else {"type": value}
-    options.setdefault("type", "auto" if options else "single_page")
-    kind = options["type"]
-    if kind not in PAGINATORS:
-        raise ConfigurationError(f"{where}.paginator.type = {kind!r} is not one of: {', '.join(PAGINATORS)}.")
-    for key in PAGINATORS[kind]:
+    options = _options(value, "auto" if value else "single_page", PAGINATORS, where)
+    for key in PAGINATORS[options["type"]]:
         if key in options:
-            options[key] = int(Section(options, f"{where}.paginator").number(key, 0, 0))
+            try:
+                options[key] = int(options[key])
+            except (TypeError, ValueError) as error:
+                raise ConfigurationError(
+                    f"{where}.{key} = {options[key]!r} is not a whole number. Correct it."
+                ) from error
     return options
 
 
-def _read_auth(name: str, value: Any, where: str) -> dict[str, Any]:
-    options = {"type": value} if isinstance(value, str) else dict(value or {})
-    if not options:
+def _read_auth(value: Any, where: str) -> dict[str, Any]:
+    if not value:
         return {}
-    kind = options.setdefault("type", "bearer")
-    if kind not in AUTHS:
-        raise ConfigurationError(f"{where}.auth.type = {kind!r} is not one of: {', '.join(AUTHS)}.")
-    for key in AUTHS[kind]:
-        options[key] = options.get(key) or secret(name, key, Section({}, f"{where}.auth"))
+    options = _options(value, "bearer", AUTHS, where)
+    options |= {key: secret(key, options, where) for key in AUTHS[options["type"]]}
     if "access_token_url" in options:
-        _http_url(f"{where}.auth.access_token_url", options["access_token_url"])
+        try:
+            _http_url(options["access_token_url"])
+        except ValueError as error:
+            raise ConfigurationError(f"{where}.access_token_url {error}") from error
     return options
-
-
-def _http_url(where: str, value: str) -> str:
-    try:
-        origin_as_sent(value)
-        plain = not _UNSAFE.search(value)
-    except ValueError:
-        plain = False
-    if not plain:
-        raise ConfigurationError(
-            f"{where} must be an http or https URL without a user in it; credentials go into auth."
-        )
-    return value
 
 
 def _once(step: Callable[[], Any], within: Deadline | None = None) -> Any:

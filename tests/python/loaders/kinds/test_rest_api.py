@@ -11,7 +11,6 @@ import pytest
 from loader_helpers import Answer, Loaded, ScriptedApi, load, make_attempt, read_rows, values
 
 from loaders.errors import ConfigurationError, SourceError
-from loaders.fields import Section
 from loaders.kinds.rest_api import RestApiSource, open_rest_api, read
 from loaders.redact import redact
 
@@ -536,11 +535,11 @@ def test_an_empty_first_page_can_be_followed_by_others(api: ScriptedApi, tmp_pat
         ({"base_url": "http://[good/"}, "api.base_url must be"),
         ({"fallback_url": "file:///etc/passwd"}, "api.fallback_url must be"),
         ({"auth": {**OAUTH, "access_token_url": "http://a\\@b/token"}}, "api.auth.access_token_url must be"),
-        ({"method": "DELETE"}, "'DELETE' is not one of: GET, POST"),
-        ({"json": {"day": ["{day}"]}}, "api.json: bad template '{day}'"),
+        ({"method": "DELETE"}, "'DELETE' is not one of: 'GET' or 'POST'"),
+        ({"json": {"day": ["{day}"]}}, "api.json = '{day}' is a bad template"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_named(settings: dict[str, object], part: str):
     with pytest.raises(ConfigurationError) as caught:
-        read("api", Section({"base_url": "http://good/", **settings}, "sources.api"))
+        read("api", {"base_url": "http://good/", **settings}, "sources.api")
     assert part in str(caught.value)
