@@ -165,14 +165,7 @@ class _Collector:
         once = Retries(
             source.name, self._subject, self._attempt.deadline, self._events, tries=1, before=self._retries.tries
         )
-        attempt = Attempt(
-            stamp=self._attempt.stamp,
-            landing=self._attempt.landing,
-            deadline=self._attempt.deadline,
-            progress=self._attempt.progress,
-            retry=once,
-        )
-        return self._collect(source.open(attempt))
+        return self._collect(source.open(replace(self._attempt, retry=once, memory={})))
 
     def _collect(self, extraction: Extraction) -> Collected:
         self._packages += 1

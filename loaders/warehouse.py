@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from loaders.attempt import Deadline, Extraction, Stamp
-from loaders.errors import ConfigurationError, WarehouseError
+from loaders.destination import postgres_settings
+from loaders.errors import WarehouseError
 from loaders.failures import classify
 from loaders.imports import LOCK, import_alone
-from loaders.redact import register_secrets
 
-TARGETS = {"duckdb": "dlt.destinations.impl.duckdb.duck", "postgres": "loaders.destination"}
+TARGETS = {"duckdb": "dlt.destinations.impl.duckdb.duck", "postgres": "loaders.dlt_internals"}
 """Targets, and the module of each that a load imports."""
 MAX_COLUMNS = {"postgres": 1600}
 """Columns that a table holds, where the target has a bound."""
@@ -145,7 +145,7 @@ class Warehouse:
         self.target = target
         self._deadline = deadline
         self._connection: Any = None
-        self._settings = _postgres_settings() if target == "postgres" else {}
+        self._settings = postgres_settings() if target == "postgres" else {}
 
     def load(self, collected: Collected, stamp: Stamp) -> None:
         """Append a package, then count its rows in the warehouse.
@@ -264,17 +264,11 @@ class Warehouse:
         dlt = import_dlt()
         if self.target == "duckdb":
             return dlt.destinations.duckdb(self._duckdb())
-        # without a space: dlt would write it as a plus, which libpq takes literally
-        timeout_ms = max(1, int(self._deadline.remaining() * 1000))
-        from loaders.destination import postgres
+        from loaders.dlt_internals import postgres
 
-        return postgres(
-            credentials={
-                **self._settings,
-                "connect_timeout": 10,
-                "query": {"options": f"-cstatement_timeout={timeout_ms}", **_connection_parameters()},
-            }
-        )
+        # without a space: dlt would write it as a plus, which libpq takes literally
+        timeout = f"-cstatement_timeout={max(1, int(self._deadline.remaining() * 1000))}"
+        return postgres(credentials={**self._settings, "query": {**self._settings["query"], "options": timeout}})
 
     def _duckdb(self) -> Any:
         if self._connection is None:
@@ -302,35 +296,3 @@ def _copy_package(folder: Path, copy: Path) -> None:
             shutil.copy2(source, target)
 
     shutil.copytree(folder, copy, copy_function=link_or_copy)
-
-
-def _connection_parameters() -> dict[str, str]:
-    """What else libpq is told: the name that the server shows, and TLS as far as it is configured."""
-    tls = {
-        name: os.environ.get(f"POSTGRES_{name.upper()}", "") for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")
-    }
-    return {"application_name": "goalkeeper-loaders", **{name: value for name, value in tls.items() if value}}
-
-
-def _postgres_settings() -> dict[str, Any]:
-    def read(name: str, default: str = "") -> str:
-        return os.environ.get(f"POSTGRES_{name}") or default
-
-    # a login of its own, that can do nothing but load, is used where there is one
-    password = read("LOADER_PASSWORD") or read("PASSWORD")
-    if not password:
-        raise ConfigurationError(
-            "POSTGRES_PASSWORD is not set. The postgres target needs one, also where the server trusts everybody."
-        )
-    register_secrets([password])
-    port = read("PORT", "5432")
-    if not port.isdigit():
-        raise ConfigurationError(f"POSTGRES_PORT = {port!r} is not a port number.")
-    # the defaults of profiles/profiles.yml
-    return {
-        "host": read("HOST", "localhost"),
-        "port": int(port),
-        "username": read("LOADER_USER") or read("USER", "goalkeeper"),
-        "password": password,
-        "database": read("DB", "warehouse"),
-    }

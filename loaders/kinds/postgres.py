@@ -32,6 +32,7 @@ from loaders.formats.files import Options
 from loaders.formats.raw import BATCH_BYTES, PAYLOAD, TEXT, column_names, raw_schema, stamped
 from loaders.kinds.checks import Check, failed_check
 from loaders.providers import NATIVE
+from loaders.sources import OneEndpoint
 from loaders.templates import fill_template
 
 CONNECT_TIMEOUT_S = 10
@@ -480,7 +481,7 @@ class PostgresTable:
 
 
 @settings_dataclass(frozen=True, config=SETTINGS)
-class PostgresSource:
+class PostgresSource(OneEndpoint):
     """Tables of one database, read in one snapshot."""
 
     name: str
@@ -495,6 +496,7 @@ class PostgresSource:
     place: ClassVar[str] = "Table"
     nothing_came: ClassVar[str] = "no rows"
     libraries: ClassVar[tuple[str, ...]] = ("adbc_driver_postgresql.dbapi",)
+    open = open_postgres
     retries_steps: ClassVar[bool] = False
 
     def location(self, day: date) -> str:
@@ -509,10 +511,6 @@ class PostgresSource:
         server = self.credentials
         return f"{server.host}:{server.port}/{server.database}"
 
-    def fallback(self) -> tuple[str, PostgresSource] | None:
-        """See `loaders.sources.Source`."""
-        return None
-
     def references(self) -> PostgresSource | None:
         """See `loaders.sources.Source`."""
         tables = tuple(table for table in self.tables if table.reference)
@@ -521,10 +519,6 @@ class PostgresSource:
     def reference_tables(self) -> tuple[str, ...]:
         """See `loaders.sources.Source`."""
         return tuple(table.name for table in self.tables if table.reference)
-
-    def open(self, attempt: Attempt) -> Extraction:
-        """See `loaders.sources.Source`."""
-        return open_postgres(self, attempt)
 
     def check(self, day: date, deadline: Deadline) -> list[Check]:
         """See `loaders.sources.Source`."""

@@ -33,6 +33,7 @@ from loaders.imports import import_alone
 from loaders.kinds.checks import Check, failed_check
 from loaders.kinds.http import GuardedSession, origin_as_sent, refused, request_line
 from loaders.redact import register_secrets
+from loaders.sources import OneEndpoint
 from loaders.templates import check_template, fill_template
 
 PAGINATORS = {
@@ -333,7 +334,7 @@ _Text = Annotated[str, BeforeValidator(str)]
 
 
 @settings_dataclass(frozen=True, config=SETTINGS)
-class RestApiSource:
+class RestApiSource(OneEndpoint):
     """A paged JSON endpoint; `paginator` and `auth` are in the form of dlt's rest_api source.
 
     With `single_record` the selector leads to one record and not to a list of them.
@@ -363,6 +364,7 @@ class RestApiSource:
     place: ClassVar[str] = "Endpoint"
     nothing_came: ClassVar[str] = "no page"
     libraries: ClassVar[tuple[str, ...]] = ("requests",)
+    open = open_rest_api
     retries_steps: ClassVar[bool] = True
 
     def location(self, day: date) -> str:
@@ -383,18 +385,6 @@ class RestApiSource:
         if self.fallback_url is None:
             return None
         return self.fallback_url, replace(self, base_url=self.fallback_url, fallback_url=None)
-
-    def references(self) -> RestApiSource | None:
-        """See `loaders.sources.Source`."""
-        return None
-
-    def reference_tables(self) -> tuple[str, ...]:
-        """See `loaders.sources.Source`."""
-        return ()
-
-    def open(self, attempt: Attempt) -> Extraction:
-        """See `loaders.sources.Source`."""
-        return open_rest_api(self, attempt)
 
     def check(self, day: date, deadline: Deadline) -> list[Check]:
         """See `loaders.sources.Source`."""

@@ -40,6 +40,7 @@ from loaders.formats.raw import (
     stamped,
 )
 from loaders.kinds.checks import Check, failed_check
+from loaders.sources import OneEndpoint
 from loaders.templates import fill_template
 
 _S3_RIGHTS = {"list": "s3:ListBucket", "read": "s3:GetObject"}
@@ -330,7 +331,7 @@ def _bucket_url(url: str) -> str:
 
 
 @settings_dataclass(frozen=True, config=SETTINGS)
-class S3Source:
+class S3Source(OneEndpoint):
     """Objects below one prefix of a bucket; `path` is a template, sizes are bytes."""
 
     name: str
@@ -352,6 +353,7 @@ class S3Source:
     place: ClassVar[str] = "Bucket"
     nothing_came: ClassVar[str] = "no objects"
     libraries: ClassVar[tuple[str, ...]] = ("boto3", "boto3.s3.inject", "botocore.config")
+    open = open_s3
     retries_steps: ClassVar[bool] = False
 
     @model_validator(mode="after")
@@ -382,22 +384,6 @@ class S3Source:
     def subject(self, day: date) -> str:
         """See `loaders.sources.Source`."""
         return f"s3://{self.location(day)}"
-
-    def fallback(self) -> tuple[str, S3Source] | None:
-        """See `loaders.sources.Source`."""
-        return None
-
-    def references(self) -> S3Source | None:
-        """See `loaders.sources.Source`."""
-        return None
-
-    def reference_tables(self) -> tuple[str, ...]:
-        """See `loaders.sources.Source`."""
-        return ()
-
-    def open(self, attempt: Attempt) -> Extraction:
-        """See `loaders.sources.Source`."""
-        return open_s3(self, attempt)
 
     def check(self, day: date, deadline: Deadline) -> list[Check]:
         """See `loaders.sources.Source`."""
