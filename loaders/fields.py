@@ -9,15 +9,13 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
 from loaders.errors import ConfigurationError
 from loaders.providers import dlt_secret
 from loaders.redact import register_secrets
 from loaders.templates import check_template
 
-GIB = 1024**3
-MIB = 1024**2
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 SETTINGS = ConfigDict(extra="forbid", coerce_numbers_to_str=True, allow_inf_nan=False)
 _WANTED = {
@@ -98,7 +96,7 @@ def settings(model: type[T], values: Mapping[str, Any], where: str, **read: Any)
     # what is set to nothing is not set
     given = {key: value for key, value in values.items() if value != "" and key != "kind"}
     try:
-        return TypeAdapter(model).validate_python({**given, **read})
+        return model(**{**given, **read})
     except ValidationError as failed:
         mistake = failed.errors(include_url=False)[0]
     # outside of the handler: the values that pydantic's error shows may be secret

@@ -79,39 +79,30 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
         folder: A new, empty folder for the pipeline: nothing is ever resumed.
 
     Raises:
-        SourceError: Whatever the source raised while it was read.
+        Exception: Whatever the source raised while it was read, behind what dlt wraps around it; see `loaders.failures`.
     """
     from loaders.formats.raw import in_batches
 
     dlt = import_dlt()
     rows = dict.fromkeys(extraction.schemas, 0)
     rejected = 0
-    failures: list[BaseException] = []
 
     def all_tables() -> Iterator[Any]:
         nonlocal rejected
         for name, schema in extraction.schemas.items():
             # an empty batch creates the table, also when nothing follows
             yield dlt.mark.with_table_name(schema.empty_table(), name)
-        try:
-            for name, table in in_batches(extraction.tables):
-                rows[name] += table.num_rows
-                if name not in extraction.reference:
-                    rejected += table.num_rows - table.column("reject_reason").null_count
-                yield dlt.mark.with_table_name(table, name)
-        except Exception as error:
-            # kept aside: dlt's wrapping hides what it was
-            failures.append(error)
-            raise
+        for name, table in in_batches(extraction.tables):
+            rows[name] += table.num_rows
+            if name not in extraction.reference:
+                rejected += table.num_rows - table.column("reject_reason").null_count
+            yield dlt.mark.with_table_name(table, name)
 
     # only its capabilities are used here: `Warehouse.load` brings the one with a connection
     pipeline = _pipeline(source, getattr(dlt.destinations, target)(), folder)
     resource = dlt.resource(all_tables, name=f"{source}_day", write_disposition="append")
-    try:
-        pipeline.extract(resource, loader_file_format="parquet")
-        pipeline.normalize()
-    except Exception as error:
-        raise (failures[0] if failures else error) from error
+    pipeline.extract(resource, loader_file_format="parquet")
+    pipeline.normalize()
     collected = sum(count for name, count in rows.items() if name not in extraction.reference)
     columns = {name: list(schema.names) for name, schema in extraction.schemas.items()}
     return Collected(source, folder, columns, rows, collected, rejected, extraction.detail)

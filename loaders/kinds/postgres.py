@@ -171,7 +171,7 @@ def connect(source: PostgresSource, timeout_s: float) -> Any:
 
     connection = dbapi.connect(connection_uri(source.credentials), db_kwargs=BUILTIN_TYPES)
     # text forms must not depend on the server's settings
-    settings = {
+    session = {
         "statement_timeout": max(1, int(timeout_s * 1000)),
         "timezone": "UTC",
         "datestyle": "ISO, YMD",
@@ -182,9 +182,7 @@ def connect(source: PostgresSource, timeout_s: float) -> Any:
     }
     with connection.cursor() as cursor:
         cursor.execute("set transaction isolation level repeatable read read only")
-        cursor.execute(
-            "select " + ", ".join(f"set_config('{key}', '{value}', true)" for key, value in settings.items())
-        )
+        cursor.execute("select " + ", ".join(f"set_config('{key}', '{value}', true)" for key, value in session.items()))
         cursor.fetchall()
     return connection
 
@@ -407,18 +405,16 @@ def _text(array: pa.Array, codec: str) -> tuple[pa.Array, pa.Array | None]:
     if pc.all(pc.string_is_ascii(text), min_count=0).as_py():
         return text, None
     distinct = array.dictionary_encode()
-    values, wrong = [], []
-    for value in distinct.dictionary.to_pylist():
-        values.append(value.decode(codec, "backslashreplace"))
-        try:
-            value.decode(codec)
-            wrong.append(False)
-        except UnicodeDecodeError:
-            wrong.append(True)
-    if not any(wrong):
-        return pa.array(values, TEXT).take(distinct.indices), None
-    undecodable = pa.array(wrong).take(distinct.indices).fill_null(False)
+    values, wrong = zip(*(_decode(value, codec) for value in distinct.dictionary.to_pylist()), strict=True)
+    undecodable = pa.array(wrong).take(distinct.indices).fill_null(False) if any(wrong) else None
     return pa.array(values, TEXT).take(distinct.indices), undecodable
+
+
+def _decode(value: bytes, codec: str) -> tuple[str, bool]:
+    try:
+        return value.decode(codec), False
+    except UnicodeDecodeError:
+        return value.decode(codec, "backslashreplace"), True
 
 
 def _rejected(columns: dict[str, pa.Array], reasons: pa.Array) -> dict[str, pa.Array]:
@@ -434,6 +430,39 @@ def _rejected(columns: dict[str, pa.Array], reasons: pa.Array) -> dict[str, pa.A
     nulled = {name: pc.if_else(mask, pa.scalar(None, array.type), array) for name, array in columns.items()}
     payload = nulled.get(PAYLOAD, pa.nulls(len(mask), TEXT))
     return {**nulled, PAYLOAD: pc.replace_with_mask(payload, mask, pa.array(payloads, TEXT))}
+
+
+def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]:
+    place = source.subject(day)
+    try:
+        connection = connect(source, deadline.remaining())
+    except Exception as error:
+        return [failed_check("reach", error, place, f"CONNECT on {source.credentials.database}")]
+    checks = [Check("reach", True, f"{place} answers")]
+    try:
+        for table in source.tables:
+            name = full_name(table, day)
+            try:
+                query = make_query(connection, table, day, source.max_record_bytes)
+                if query is None:
+                    ok = source.allow_empty and not table.reference
+                    checks.append(Check("day", ok, f"table {name} does not exist"))
+                    continue
+                window = f", read where {query.window}" if query.window else ""
+                checks.append(Check("day", True, f"table {name} exists{window}"))
+                with connection.cursor() as cursor:
+                    cursor.execute(f"select 1 from ({query.sql}) as checked limit 1")
+                    cursor.fetchall()
+                checks.append(Check("read", True, f"table {name} can be read"))
+            except Exception as error:
+                right = f"SELECT on {name} (and USAGE on schema {table.schema})"
+                checks.append(failed_check("read", error, name, right))
+                # the transaction is void now; the other tables need a new one
+                connection.close()
+                connection = connect(source, deadline.remaining())
+    finally:
+        connection.close()
+    return checks
 
 
 def _driver(name: str) -> str:
@@ -497,6 +526,7 @@ class PostgresSource(OneEndpoint):
     nothing_came: ClassVar[str] = "no rows"
     libraries: ClassVar[tuple[str, ...]] = ("adbc_driver_postgresql.dbapi",)
     open = open_postgres
+    check = _check
     retries_steps: ClassVar[bool] = False
 
     def location(self, day: date) -> str:
@@ -519,10 +549,6 @@ class PostgresSource(OneEndpoint):
     def reference_tables(self) -> tuple[str, ...]:
         """See `loaders.sources.Source`."""
         return tuple(table.name for table in self.tables if table.reference)
-
-    def check(self, day: date, deadline: Deadline) -> list[Check]:
-        """See `loaders.sources.Source`."""
-        return _check(self, day, deadline)
 
 
 def read(name: str, values: Mapping[str, Any], where: str) -> PostgresSource:
@@ -580,36 +606,3 @@ def _read_credentials(values: Any, where: str) -> PostgresCredentials:
     keys["query"] = dict(parse_qsl(url.query)) | as_table(keys.get("query"), f"{where}.query")
     found = settings(PostgresCredentials, {"password": None, **keys}, where)
     return found if "passfile" in found.query else replace(found, password=secret("password", keys, where))
-
-
-def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]:
-    place = source.subject(day)
-    try:
-        connection = connect(source, deadline.remaining())
-    except Exception as error:
-        return [failed_check("reach", error, place, f"CONNECT on {source.credentials.database}")]
-    checks = [Check("reach", True, f"{place} answers")]
-    try:
-        for table in source.tables:
-            name = full_name(table, day)
-            try:
-                query = make_query(connection, table, day, source.max_record_bytes)
-                if query is None:
-                    ok = source.allow_empty and not table.reference
-                    checks.append(Check("day", ok, f"table {name} does not exist"))
-                    continue
-                window = f", read where {query.window}" if query.window else ""
-                checks.append(Check("day", True, f"table {name} exists{window}"))
-                with connection.cursor() as cursor:
-                    cursor.execute(f"select 1 from ({query.sql}) as checked limit 1")
-                    cursor.fetchall()
-                checks.append(Check("read", True, f"table {name} can be read"))
-            except Exception as error:
-                right = f"SELECT on {name} (and USAGE on schema {table.schema})"
-                checks.append(failed_check("read", error, name, right))
-                # the transaction is void now; the other tables need a new one
-                connection.close()
-                connection = connect(source, deadline.remaining())
-    finally:
-        connection.close()
-    return checks

@@ -26,7 +26,8 @@ from requests.auth import HTTPBasicAuth
 from loaders.attempt import Attempt, Deadline, Extraction, Stamp
 from loaders.errors import ConfigurationError, SourceError
 from loaders.failures import first_line
-from loaders.fields import MIB, SETTINGS, Count, Name, Seconds, Template, as_table, secret, settings
+from loaders.fields import SETTINGS, Count, Name, Seconds, Template, as_table, secret, settings
+from loaders.formats.files import MIB
 from loaders.formats.json import BrokenJson, NotThere, records, simple_path
 from loaders.formats.raw import PAYLOAD, TEXT, clean_text, raw_schema, stamped, without_nul
 from loaders.imports import import_alone
@@ -319,6 +320,29 @@ def _token_session(url: str, limits: tuple[Deadline, float, int]) -> GuardedSess
     return GuardedSession(url, *limits, read, subject)
 
 
+def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
+    checks = []
+    elsewhere = source.fallback()
+    endpoints = [("reach", source.base_url, source), *([("fallback", *elsewhere)] if elsewhere else [])]
+    for name, url, endpoint in endpoints:
+        with TemporaryDirectory() as folder:
+            stamp = Stamp(day, "check", datetime.now(UTC))
+            # a check shows what happens at the first try
+            attempt = Attempt(stamp, Path(folder), deadline, lambda _: None, lambda step, within=None: step())
+            try:
+                # the first page is enough
+                rows = next((page.num_rows for _, page in open_rest_api(endpoint, attempt).tables), 0)
+            except Exception as error:
+                # a passing failure means that nothing answers; any other one is an answer
+                right = "a valid credential" if isinstance(error, SourceError) else None
+                checks.append(failed_check(name, error, url, right))
+                continue
+        checks.append(Check(name, True, f"{url} answers"))
+        if name == "reach":
+            checks.append(Check("day", rows > 0 or source.allow_empty, f"{rows} records on page 1"))
+    return checks
+
+
 def _http_url(url: str) -> str:
     try:
         origin_as_sent(url)
@@ -365,6 +389,7 @@ class RestApiSource(OneEndpoint):
     nothing_came: ClassVar[str] = "no page"
     libraries: ClassVar[tuple[str, ...]] = ("requests",)
     open = open_rest_api
+    check = _check
     retries_steps: ClassVar[bool] = True
 
     def location(self, day: date) -> str:
@@ -385,10 +410,6 @@ class RestApiSource(OneEndpoint):
         if self.fallback_url is None:
             return None
         return self.fallback_url, replace(self, base_url=self.fallback_url, fallback_url=None)
-
-    def check(self, day: date, deadline: Deadline) -> list[Check]:
-        """See `loaders.sources.Source`."""
-        return _check(self, day, deadline)
 
 
 def endpoint_url(source: RestApiSource, base_url: str, day: date) -> str:
@@ -445,35 +466,3 @@ def _read_auth(value: Any, where: str) -> dict[str, Any]:
         except ValueError as error:
             raise ConfigurationError(f"{where}.access_token_url {error}") from error
     return options
-
-
-def _once(step: Callable[[], Any], within: Deadline | None = None) -> Any:
-    """Run the step: a check shows what happens at the first try."""
-    return step()
-
-
-def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
-    checks = []
-    endpoints = {"reach": source.base_url, "fallback": source.fallback_url}
-    for name, base_url in endpoints.items():
-        if base_url is None:
-            continue
-        with TemporaryDirectory() as folder:
-            stamp = Stamp(day, "check", datetime.now(UTC))
-            attempt = Attempt(stamp, Path(folder), deadline, lambda _: None, _once)
-            try:
-                extraction = open_rest_api(replace(source, base_url=base_url), attempt)
-                rows = 0
-                for _, table in extraction.tables:
-                    # the first page is enough
-                    rows = table.num_rows
-                    break
-            except Exception as error:
-                # a passing failure means that nothing answers; any other one is an answer
-                right = "a valid credential" if isinstance(error, SourceError) else None
-                checks.append(failed_check(name, error, base_url, right))
-                continue
-        checks.append(Check(name, True, f"{base_url} answers"))
-        if name == "reach":
-            checks.append(Check("day", rows > 0 or source.allow_empty, f"{rows} records on page 1"))
-    return checks

@@ -18,9 +18,10 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from loaders.attempt import Attempt, Deadline, Extraction
 from loaders.errors import SourceError, no_data_error
 from loaders.failures import classify
-from loaders.fields import GIB, SETTINGS, Count, Name, Seconds, Template, Texts, as_table, secret, settings
+from loaders.fields import SETTINGS, Count, Name, Seconds, Template, Texts, as_table, secret, settings
 from loaders.formats.files import (
     FORMATS,
+    MIB,
     Landed,
     Opened,
     Options,
@@ -344,7 +345,7 @@ class S3Source(OneEndpoint):
     csv_delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     csv_header: bool = True
     max_object_bytes: Count = Options.max_object_bytes
-    max_record_bytes: Annotated[Count, Field(le=GIB)] = Options.max_record_bytes
+    max_record_bytes: Annotated[Count, Field(le=1024 * MIB)] = Options.max_record_bytes
     allow_empty: bool = False
     timeout_s: Seconds = 60
     credentials: S3Credentials = S3Credentials()

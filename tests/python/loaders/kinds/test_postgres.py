@@ -20,7 +20,7 @@ from loader_helpers import DAY, FIXED, Database, load, make_attempt, read_rows, 
 from loaders.config import read_sources
 from loaders.errors import SourceError
 from loaders.failures import classify
-from loaders.fields import MIB
+from loaders.formats.files import MIB
 from loaders.kinds.postgres import (
     BATCH_BYTES,
     PostgresCredentials,
