@@ -257,7 +257,7 @@ def quoted(name: str) -> str:
 def make_query(connection: Any, table: PostgresTable, day: date, max_record_bytes: int) -> Query | None:
     """Return how to read a table, in the order of its primary key; None when it is missing.
 
-    Beside the raw table's columns the statement may give `reject_reason` and `reject_detail`: of a record that is too large
+    Beside the raw table's columns the statement gives `reject_reason` and `reject_detail`: of a record that is too large
     nothing comes but its size, and in a reference table a value that its type can't hold is null and named.
 
     Raises:
@@ -274,9 +274,7 @@ def make_query(connection: Any, table: PostgresTable, day: date, max_record_byte
         cursor.execute(_KEY_SQL, (name,))
         key = [quoted(row[0]) for row in cursor.fetchall()]
     codec = _codec(encoding)
-    size = " + ".join(
-        f"coalesce({column.size}, 0)" for column in columns if column.varying and column.base != "numeric"
-    )
+    sizes = [f"coalesce({column.size}, 0)" for column in columns if column.varying and column.base != "numeric"]
     fields, selected, unfit = [], [], []
     for column, target in zip(columns, column_names(column.label for column in columns), strict=True):
         kind, fits = column.kept() if table.reference else (TEXT, None)
@@ -284,23 +282,20 @@ def make_query(connection: Any, table: PostgresTable, day: date, max_record_byte
         if fits:
             unfit.append(f"case when not ({fits}) then {_literal(f'{column.label} = ')} || {column.name}::text end")
             expression = f"case when {fits} then {expression} end"
-        if column.varying and size:
+        if column.varying:
             expression = f"case when _record_bytes <= {max_record_bytes} then {expression} end"
         if codec and kind == TEXT:
             # bytes are not converted, so that one that can't be does not end the statement
             expression = f"convert_to({expression}, 'SQL_ASCII')"
         fields.append(pa.field(target, kind))
         selected.append(f"{expression} as {quoted(target)}")
-    source = name
-    if size:
-        # offset 0: worked out once a record, not once a column
-        source += f" cross join lateral (select {size} as _record_bytes offset 0) as _record"
-    if size or unfit:
-        selected += _problems(max_record_bytes if size else None, unfit)
+    selected += _problems(max_record_bytes, unfit)
+    # offset 0: worked out once a record, not once a column
+    size = f"cross join lateral (select {' + '.join(sizes) or '0'} as _record_bytes offset 0) as _record"
     window = _window(table, columns, day) if table.cursor else ""
     where = [f"({fill_template(table.where, day)})"] if table.where else []
     where += [window] if window else []
-    sql = f"select {', '.join(selected)} from {source}"
+    sql = f"select {', '.join(selected)} from {name} {size}"
     if where:
         sql += f" where {' and '.join(where)}"
     if key:
@@ -322,16 +317,16 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _problems(limit: int | None, unfit: Sequence[str]) -> list[str]:
-    reason, detail = "", ""
-    if limit is not None:
-        reason += f" when _record_bytes > {limit} then 'record_too_large'"
-        detail += f" when _record_bytes > {limit} then _record_bytes || ' bytes, the limit is {limit}'"
-    if unfit:
-        told = f"concat_ws(', ', {', '.join(unfit)})"
-        reason += f" when {told} <> '' then 'value_out_of_range'"
-        detail += f" when {told} <> '' then {told}"
-    return [f"case{reason} end as reject_reason", f"case{detail} end as reject_detail"]
+def _problems(limit: int, unfit: Sequence[str]) -> list[str]:
+    told = f"concat_ws(', ', {', '.join(unfit)})" if unfit else "''"
+    cases = {
+        "reject_reason": ("'record_too_large'", "'value_out_of_range'"),
+        "reject_detail": (f"_record_bytes || ' bytes, the limit is {limit}'", told),
+    }
+    return [
+        f"case when _record_bytes > {limit} then {large} when {told} <> '' then {odd} end as {name}"
+        for name, (large, odd) in cases.items()
+    ]
 
 
 def _window(table: PostgresTable, columns: Sequence[_Column], day: date) -> str:
@@ -359,7 +354,7 @@ def _read(connection: Any, query: Query, schema: pa.Schema, attempt: Attempt) ->
                 attempt.deadline.check(f"table {query.source_object}")
                 columns, problems = _decoded(batch, query)
                 landing.write_batch(pa.record_batch(list(columns.values()), schema=landing.schema))
-                if problems and not query.table.reference:
+                if not query.table.reference:
                     columns = _rejected(columns, problems["reject_reason"])
                 yield stamped(
                     schema,
@@ -370,33 +365,27 @@ def _read(connection: Any, query: Query, schema: pa.Schema, attempt: Attempt) ->
                     source_rows=row,
                 )
                 row += batch.num_rows
-    except GeneratorExit:
-        raise
     except Exception as error:
         raise classify(error, f"table {query.source_object}") from error
 
 
 def _decoded(batch: pa.RecordBatch, query: Query) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
-    """Return a batch's columns by name, and `reject_reason` and `reject_detail` as far as there are any."""
+    """Return a batch's columns by name, and those that say what is wrong with a record."""
     columns, wrong = {}, {}
-    for own, array in zip(query.fields, batch.columns, strict=False):
+    *arrays, reason, detail = batch.columns
+    for own, array in zip(query.fields, arrays, strict=True):
         if query.codec and pa.types.is_binary(array.type):
             array, undecodable = _text(array, query.codec)
             if undecodable is not None:
                 wrong[own.name] = undecodable
         columns[own.name] = array.cast(own.type)
-    problems = dict(zip(("reject_reason", "reject_detail"), batch.columns[len(query.fields) :], strict=False))
     if wrong:
         names = [pc.if_else(mask, f", {name}", "") for name, mask in wrong.items()]
         told = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*names, ""), 2)
         found = pc.not_equal(told, "")
-        said = pc.binary_join_element_wise("not in the database's encoding: ", told, "")
-        none = pa.nulls(batch.num_rows, TEXT)
-        problems = {
-            "reject_reason": pc.if_else(found, "undecodable_text", problems.get("reject_reason", none)),
-            "reject_detail": pc.if_else(found, said, problems.get("reject_detail", none)),
-        }
-    return columns, problems
+        reason = pc.if_else(found, "undecodable_text", reason)
+        detail = pc.if_else(found, pc.binary_join_element_wise("not in the database's encoding: ", told, ""), detail)
+    return columns, {"reject_reason": reason, "reject_detail": detail}
 
 
 def _text(array: pa.Array, codec: str) -> tuple[pa.Array, pa.Array | None]:
