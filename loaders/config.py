@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from loaders.errors import ConfigurationError
-from loaders.fields import NAME, Section, env_name
 from loaders.kinds import MODULES
-from loaders.providers import (
-    read_merged_sources,
-    read_toml_sources,
-)
+from loaders.providers import read_merged_sources, read_toml_sources
 from loaders.redact import register_secrets
 
 if TYPE_CHECKING:
@@ -82,6 +78,9 @@ def _secret_values(node: Any, secret: bool = False) -> Iterable[str]:
 
 
 def _read_source(name: str, values: Any) -> Source:
+    # not above: the names of the sources are needed without pydantic
+    from loaders.fields import NAME, env_name
+
     where = f"sources.{name}"
     if not NAME.fullmatch(name):
         raise ConfigurationError(
@@ -90,15 +89,13 @@ def _read_source(name: str, values: Any) -> Source:
         )
     if not isinstance(values, dict):
         raise ConfigurationError(f"{where} = {values!r} must be a table with a kind.")
-    section = Section(values, where)
-    kind = section.text("kind")
-    if kind is None:
+    kind = values.get("kind")
+    if not kind:
         raise ConfigurationError(
             f"{where}.kind is missing. Set it to one of: {', '.join(KINDS)} "
-            f"(in .dlt/config.toml or as {env_name(where, 'kind')})."
+            f"(in .dlt/config.toml or as {env_name(f'{where}.kind')})."
         )
-    if kind not in MODULES:
+    if kind not in KINDS:
         raise ConfigurationError(f"{where}.kind = {kind!r} is not one of: {', '.join(KINDS)}.")
-    source: Source = import_module(MODULES[kind]).read(name, section)
-    section.done()
+    source: Source = import_module(MODULES[kind]).read(name, values, where)
     return source

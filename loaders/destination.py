@@ -1,39 +1,43 @@
-"""dlt's PostgreSQL destination, for servers with many tables."""
+"""How the PostgreSQL warehouse is reached; read before dlt is imported, so that what is missing is said at once."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
-from dlt.destinations.impl.postgres.factory import get_adbc_driver_location
-from dlt.destinations.impl.postgres.factory import postgres as postgres_destination
-from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresParquetCopyJob
+from loaders.errors import ConfigurationError
+from loaders.redact import register_secrets
 
-from loaders.kinds.postgres import BUILTIN_TYPES
-
-
-class _CopyJob(PostgresParquetCopyJob):
-    # otherwise the driver makes one table of the whole file before it sends the first row
-    _ingest_per_rowgroup = True
-
-    def _connect(self) -> Any:
-        from adbc_driver_manager import dbapi
-
-        self._config = self._job_client.config
-        credentials: Any = self._config.credentials
-        uri = credentials.to_native_representation()
-        return dbapi.connect(driver=get_adbc_driver_location(), db_kwargs={"uri": uri, **BUILTIN_TYPES})
+_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
 
-class _Client(PostgresClient):
-    def create_load_job(self, table: Any, file_path: str, load_id: str, restore: bool = False) -> Any:
-        job = super().create_load_job(table, file_path, load_id, restore)
-        return _CopyJob(file_path) if isinstance(job, PostgresParquetCopyJob) else job
+def postgres_settings() -> dict[str, Any]:
+    """Return the credentials of dlt's destination, with the defaults of profiles/profiles.yml.
 
+    Raises:
+        ConfigurationError: When a variable is missing or wrong.
+    """
 
-class postgres(postgres_destination):
-    """As dlt's own, but a connection's cost does not grow with the number of tables, which are three more a day."""
+    def read(name: str, default: str = "") -> str:
+        return os.environ.get(f"POSTGRES_{name}") or default
 
-    @property
-    def client_class(self) -> Any:
-        """The client that makes load jobs."""
-        return _Client
+    # a login of its own, that can do nothing but load, is used where there is one
+    password = read("LOADER_PASSWORD") or read("PASSWORD")
+    if not password:
+        raise ConfigurationError(
+            "POSTGRES_PASSWORD is not set. The postgres target needs one, also where the server trusts everybody."
+        )
+    register_secrets([password])
+    port = read("PORT", "5432")
+    if not port.isdigit():
+        raise ConfigurationError(f"POSTGRES_PORT = {port!r} is not a port number.")
+    tls = {name: value for name in _TLS if (value := read(name.upper()))}
+    return {
+        "host": read("HOST", "localhost"),
+        "port": int(port),
+        "username": read("LOADER_USER") or read("USER", "goalkeeper"),
+        "password": password,
+        "database": read("DB", "warehouse"),
+        "connect_timeout": 10,
+        "query": {"application_name": "goalkeeper-loaders", **tls},
+    }

@@ -11,46 +11,44 @@ from collections.abc import Iterator
 from loaders.errors import SourceError
 from loaders.redact import redact
 
-_TIMEOUTS = {"Timeout", "ReadTimeoutError", "ConnectTimeoutError", "TimeoutError"}
-_CONNECTIONS = {
-    "ConnectionError",
-    "EndpointConnectionError",
-    "ConnectionClosedError",
-    "ChunkedEncodingError",
-    "IncompleteRead",
-    "IncompleteReadError",
-    "ResponseStreamingError",
-    "HTTPClientError",
-    "ProtocolError",
-}
 _CERTIFICATES = {"SSLError", "SSLCertVerificationError"}
+_CLASSES = {
+    **dict.fromkeys(_CERTIFICATES, ("TLS error", False)),
+    **dict.fromkeys(("Timeout", "ReadTimeoutError", "ConnectTimeoutError", "TimeoutError"), ("Timeout", True)),
+    **dict.fromkeys(
+        (
+            "ConnectionError",
+            "EndpointConnectionError",
+            "ConnectionClosedError",
+            "ChunkedEncodingError",
+            "IncompleteRead",
+            "IncompleteReadError",
+            "ResponseStreamingError",
+            "HTTPClientError",
+            "ProtocolError",
+        ),
+        ("Connection lost", True),
+    ),
+}
+"""What the names of exceptions mean, the first that fits; the label, and whether it can pass by itself."""
 _SQLSTATES = {
-    "40001": "serialization failure",
-    "40P01": "deadlock",
-    "53300": "too many connections",
-    "55P03": "lock not available",
-    "57P01": "backend terminated",
-    "57P02": "server crashed",
-    "57P03": "server is starting",
-    "57014": "Timeout",
+    "28000": ("permission denied", False),
+    "28P01": ("wrong password", False),
+    "3D000": ("no such database", False),
+    "3F000": ("no such schema", False),
+    "40001": ("serialization failure", True),
+    "40P01": ("deadlock", True),
+    "42501": ("permission denied", False),
+    "42703": ("no such column", False),
+    "42P01": ("no such table", False),
+    "53300": ("too many connections", True),
+    "55P03": ("lock not available", True),
+    "57014": ("Timeout", True),
+    "57P01": ("backend terminated", True),
+    "57P02": ("server crashed", True),
+    "57P03": ("server is starting", True),
 }
-_DETERMINISTIC_SQLSTATES = {
-    "28000": "permission denied",
-    "28P01": "wrong password",
-    "3D000": "no such database",
-    "42501": "permission denied",
-    "42703": "no such column",
-    "42P01": "no such table",
-    "3F000": "no such schema",
-}
-_S3_CODES = {
-    "NoSuchBucket": "no such bucket",
-    "AccessDenied": "permission denied",
-    "Forbidden": "permission denied",
-    "403": "permission denied",
-    "InvalidAccessKeyId": "permission denied",
-    "SignatureDoesNotMatch": "permission denied",
-}
+_S3_DENIED = {"AccessDenied", "Forbidden", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _S3_TRANSIENT = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling"}
 _TEXTS = {
     # a stream that breaks off in the middle carries no SQLSTATE, only words
@@ -76,10 +74,10 @@ _TEXTS = {
     "no route to host": ("network unreachable", True),
     "could not set lock on file": ("warehouse file is locked", True),
     "no space left on device": ("no space left", False),
+    'database "[^"]*" does not exist': ("no such database", False),
 }
 _LIBPQ = re.compile(r"^.*\[libpq\].*?(?:ERROR|FATAL):\s*")
 """What ADBC puts before the words of the server."""
-_NO_DATABASE = re.compile(r'database "[^"]*" does not exist')
 
 
 def classify(error: BaseException, subject: str) -> SourceError:
@@ -96,37 +94,22 @@ def classify(error: BaseException, subject: str) -> SourceError:
     # what dlt wraps around a driver's exception says only which step it was
     error = next((link for link in chain if not type(link).__module__.startswith("dlt.")), error)
     words_of_error = first_line(error)
-    for link in chain:
-        found = _by_response(link) or _by_sqlstate(link)
-        if found:
-            code, transient = found
-            return _source_error(code, transient, subject, words_of_error)
     names = {kind.__name__ for link in chain for kind in type(link).__mro__}
     message = " ".join(str(link) for link in chain).lower()
-    if names & _CERTIFICATES:
-        code, transient = "TLS error", False
-    # before the classes: a refused connection is a kind of timeout to urllib3
-    elif words := next((said for text, said in _TEXTS.items() if text in message), None):
-        code, transient = words
-    elif _NO_DATABASE.search(message):
-        code, transient = "no such database", False
-    elif names & _TIMEOUTS:
-        code, transient = "Timeout", True
-    elif names & _CONNECTIONS:
-        code, transient = "Connection lost", True
-    else:
+    found = next(filter(None, (_by_response(link) or _by_sqlstate(link) for link in chain)), None)
+    if not found and not names & _CERTIFICATES:
+        # before the classes: a refused connection is a kind of timeout to urllib3
+        found = next((said for text, said in _TEXTS.items() if re.search(text, message)), None)
+    found = found or next((said for name, said in _CLASSES.items() if name in names), None)
+    if found is None:
         # the class is for the log; its name tells people nothing
         kind = type(error).__name__
-        return SourceError(
-            f"{subject}: {words_of_error}", code=kind, transient=False, detail=f"{kind}: {words_of_error}"
-        )
-    return _source_error(code, transient, subject, words_of_error)
-
-
-def _source_error(code: str, transient: bool, subject: str, detail: str) -> SourceError:
+        text, detail = f"{subject}: {words_of_error}", f"{kind}: {words_of_error}"
+        return SourceError(text, code=kind, transient=False, detail=detail)
+    code, transient = found
     # what passes by itself needs no driver's words; what doesn't, does
-    text = f"{code}, {subject}" if transient else f"{code}, {subject}: {detail}"
-    return SourceError(text, code=code, transient=transient, detail=detail)
+    text = f"{code}, {subject}" if transient else f"{code}, {subject}: {words_of_error}"
+    return SourceError(text, code=code, transient=transient, detail=words_of_error)
 
 
 def first_line(error: BaseException, length: int = 300) -> str:
@@ -149,20 +132,12 @@ def _by_response(error: BaseException) -> tuple[str, bool] | None:
         return None
     code = str(response.get("Error", {}).get("Code", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in _S3_CODES:
-        return _S3_CODES[code], False
-    if code in _S3_TRANSIENT or status == 429 or status >= 500:
-        return f"HTTP {status} {code}", True
-    return f"HTTP {status} {code}", False
+    if code in _S3_DENIED or code == "NoSuchBucket":
+        return "permission denied" if code in _S3_DENIED else "no such bucket", False
+    return f"HTTP {status} {code}", code in _S3_TRANSIENT or status == 429 or status >= 500
 
 
 def _by_sqlstate(error: BaseException) -> tuple[str, bool] | None:
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
-    if not state:
-        return None
-    if state in _DETERMINISTIC_SQLSTATES:
-        return _DETERMINISTIC_SQLSTATES[state], False
-    if state in _SQLSTATES:
-        return _SQLSTATES[state], True
     # class 08 is connection exceptions
-    return f"SQLSTATE {state}", state.startswith("08")
+    return _SQLSTATES.get(state, (f"SQLSTATE {state}", state.startswith("08"))) if state else None

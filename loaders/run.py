@@ -143,8 +143,8 @@ class _Collector:
         try:
             try:
                 collected = self._primary()
-            except SourceError as failure:
-                elsewhere = self._source.fallback() if failure.transient else None
+            except Exception as failure:
+                elsewhere = self._source.fallback() if classify(failure, self._subject).transient else None
                 if elsewhere is None:
                     raise
                 endpoints = 2

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from loaders.attempt import Deadline, Extraction, Stamp
-from loaders.errors import ConfigurationError, WarehouseError
+from loaders.destination import postgres_settings
+from loaders.errors import WarehouseError
 from loaders.failures import classify
 from loaders.imports import LOCK, import_alone
-from loaders.redact import register_secrets
 
-TARGETS = {"duckdb": "dlt.destinations.impl.duckdb.duck", "postgres": "loaders.destination"}
+TARGETS = {"duckdb": "dlt.destinations.impl.duckdb.duck", "postgres": "loaders.dlt_internals"}
 """Targets, and the module of each that a load imports."""
 MAX_COLUMNS = {"postgres": 1600}
 """Columns that a table holds, where the target has a bound."""
@@ -79,37 +79,28 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
         folder: A new, empty folder for the pipeline: nothing is ever resumed.
 
     Raises:
-        SourceError: Whatever the source raised while it was read.
+        Exception: Whatever the source raised while it was read, behind what dlt wraps around it; see `loaders.failures`.
     """
     dlt = import_dlt()
     rows = dict.fromkeys(extraction.schemas, 0)
     rejected = 0
-    failures: list[BaseException] = []
 
     def all_tables() -> Iterator[Any]:
         nonlocal rejected
         for name, schema in extraction.schemas.items():
             # an empty batch creates the table, also when nothing follows
             yield dlt.mark.with_table_name(schema.empty_table(), name)
-        try:
-            for name, table in extraction.tables:
-                rows[name] += table.num_rows
-                if name not in extraction.reference:
-                    rejected += table.num_rows - table.column("reject_reason").null_count
-                yield dlt.mark.with_table_name(table, name)
-        except Exception as error:
-            # kept aside: dlt's wrapping hides what it was
-            failures.append(error)
-            raise
+        for name, table in extraction.tables:
+            rows[name] += table.num_rows
+            if name not in extraction.reference:
+                rejected += table.num_rows - table.column("reject_reason").null_count
+            yield dlt.mark.with_table_name(table, name)
 
     # only its capabilities are used here: `Warehouse.load` brings the one with a connection
     pipeline = _pipeline(source, getattr(dlt.destinations, target)(), folder)
     resource = dlt.resource(all_tables, name=f"{source}_day", write_disposition="append")
-    try:
-        pipeline.extract(resource, loader_file_format="parquet")
-        pipeline.normalize()
-    except Exception as error:
-        raise (failures[0] if failures else error) from error
+    pipeline.extract(resource, loader_file_format="parquet")
+    pipeline.normalize()
     collected = sum(count for name, count in rows.items() if name not in extraction.reference)
     columns = {name: list(schema.names) for name, schema in extraction.schemas.items()}
     return Collected(source, folder, columns, rows, collected, rejected, extraction.detail)
@@ -143,7 +134,7 @@ class Warehouse:
         self.target = target
         self._deadline = deadline
         self._connection: Any = None
-        self._settings = _postgres_settings() if target == "postgres" else {}
+        self._settings = postgres_settings() if target == "postgres" else {}
 
     def load(self, collected: Collected, stamp: Stamp) -> None:
         """Append a package, then count its rows in the warehouse.
@@ -262,17 +253,11 @@ class Warehouse:
         dlt = import_dlt()
         if self.target == "duckdb":
             return dlt.destinations.duckdb(self._duckdb())
-        # without a space: dlt would write it as a plus, which libpq takes literally
-        timeout_ms = max(1, int(self._deadline.remaining() * 1000))
-        from loaders.destination import postgres
+        from loaders.dlt_internals import postgres
 
-        return postgres(
-            credentials={
-                **self._settings,
-                "connect_timeout": 10,
-                "query": {"options": f"-cstatement_timeout={timeout_ms}", **_connection_parameters()},
-            }
-        )
+        # without a space: dlt would write it as a plus, which libpq takes literally
+        timeout = f"-cstatement_timeout={max(1, int(self._deadline.remaining() * 1000))}"
+        return postgres(credentials={**self._settings, "query": {**self._settings["query"], "options": timeout}})
 
     def _duckdb(self) -> Any:
         if self._connection is None:
@@ -305,35 +290,3 @@ def _copy_package(folder: Path, copy: Path) -> None:
             shutil.copy2(source, target)
 
     shutil.copytree(folder, copy, copy_function=link_or_copy)
-
-
-def _connection_parameters() -> dict[str, str]:
-    """What else libpq is told: the name that the server shows, and TLS as far as it is configured."""
-    tls = {
-        name: os.environ.get(f"POSTGRES_{name.upper()}", "") for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")
-    }
-    return {"application_name": "goalkeeper-loaders", **{name: value for name, value in tls.items() if value}}
-
-
-def _postgres_settings() -> dict[str, Any]:
-    def read(name: str, default: str = "") -> str:
-        return os.environ.get(f"POSTGRES_{name}") or default
-
-    # a login of its own, that can do nothing but load, is used where there is one
-    password = read("LOADER_PASSWORD") or read("PASSWORD")
-    if not password:
-        raise ConfigurationError(
-            "POSTGRES_PASSWORD is not set. The postgres target needs one, also where the server trusts everybody."
-        )
-    register_secrets([password])
-    port = read("PORT", "5432")
-    if not port.isdigit():
-        raise ConfigurationError(f"POSTGRES_PORT = {port!r} is not a port number.")
-    # the defaults of profiles/profiles.yml
-    return {
-        "host": read("HOST", "localhost"),
-        "port": int(port),
-        "username": read("LOADER_USER") or read("USER", "goalkeeper"),
-        "password": password,
-        "database": read("DB", "warehouse"),
-    }

@@ -109,13 +109,13 @@ class Window:
         return bool(following)
 
 
-def records(text: str | Window, path: list[str]) -> Iterator[str]:
-    """Yield each record's text at `path`, exactly as written: a list's elements, or one value.
+def records(text: str | Window, path: list[str], list_only: bool = False) -> Iterator[str]:
+    """Yield each record's text at `path`, exactly as written: a list's elements, or, unless it must be a list, one value.
 
     Numbers such as 2^70, 1.10 or NaN, key order, spacing and escapes stay as received.
 
     Raises:
-        NotThere: When the document has no such path.
+        NotThere: When the document has no such path, or no list there that must be one.
         BrokenJson: Where the document breaks, after the records before it were yielded; also
             when something follows the end of it.
     """
@@ -130,6 +130,8 @@ def records(text: str | Window, path: list[str]) -> Iterator[str]:
             comma = _COMMA.match(window.text, end - window.base)
             end = comma.end() + window.base if comma else window.find(_following, end)
         end += 1
+    elif list_only:
+        raise NotThere("a list")
     else:
         end = window.find(_value_end, start)
         if (value := window.cut(start, end)) != "null":

@@ -15,24 +15,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import AfterValidator, Field, model_validator
+from pydantic.dataclasses import dataclass as settings_dataclass
 
 from loaders.attempt import Attempt, Deadline, Extraction
 from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify
-from loaders.fields import MIB, NAME, Section, secret
+from loaders.fields import NAME, SETTINGS, Count, Seconds, Template, Texts, as_table, secret, settings
+from loaders.formats.files import Options
 from loaders.formats.raw import PAYLOAD, TEXT, column_names, raw_schema, stamped
 from loaders.kinds.checks import Check, failed_check
 from loaders.providers import NATIVE
+from loaders.sources import OneEndpoint
 from loaders.templates import fill_template
 
 CONNECT_TIMEOUT_S = 10
-RECORD_BYTES = 64 * MIB
 _DATE, _TIMESTAMP, _TIMESTAMPTZ = "date", "timestamp without time zone", "timestamp with time zone"
 _KEPT_TYPES = {
     "smallint": pa.int16(),
@@ -168,7 +171,7 @@ def connect(source: PostgresSource, timeout_s: float) -> Any:
 
     connection = dbapi.connect(connection_uri(source.credentials), db_kwargs=BUILTIN_TYPES)
     # text forms must not depend on the server's settings
-    settings = {
+    session = {
         "statement_timeout": max(1, int(timeout_s * 1000)),
         "timezone": "UTC",
         "datestyle": "ISO, YMD",
@@ -179,9 +182,7 @@ def connect(source: PostgresSource, timeout_s: float) -> Any:
     }
     with connection.cursor() as cursor:
         cursor.execute("set transaction isolation level repeatable read read only")
-        cursor.execute(
-            "select " + ", ".join(f"set_config('{key}', '{value}', true)" for key, value in settings.items())
-        )
+        cursor.execute("select " + ", ".join(f"set_config('{key}', '{value}', true)" for key, value in session.items()))
         cursor.fetchall()
     return connection
 
@@ -256,7 +257,7 @@ def quoted(name: str) -> str:
 def make_query(connection: Any, table: PostgresTable, day: date, max_record_bytes: int) -> Query | None:
     """Return how to read a table, in the order of its primary key; None when it is missing.
 
-    Beside the raw table's columns the statement may give `reject_reason` and `reject_detail`: of a record that is too large
+    Beside the raw table's columns the statement gives `reject_reason` and `reject_detail`: of a record that is too large
     nothing comes but its size, and in a reference table a value that its type can't hold is null and named.
 
     Raises:
@@ -273,9 +274,7 @@ def make_query(connection: Any, table: PostgresTable, day: date, max_record_byte
         cursor.execute(_KEY_SQL, (name,))
         key = [quoted(row[0]) for row in cursor.fetchall()]
     codec = _codec(encoding)
-    size = " + ".join(
-        f"coalesce({column.size}, 0)" for column in columns if column.varying and column.base != "numeric"
-    )
+    sizes = [f"coalesce({column.size}, 0)" for column in columns if column.varying and column.base != "numeric"]
     fields, selected, unfit = [], [], []
     for column, target in zip(columns, column_names(column.label for column in columns), strict=True):
         kind, fits = column.kept() if table.reference else (TEXT, None)
@@ -283,23 +282,20 @@ def make_query(connection: Any, table: PostgresTable, day: date, max_record_byte
         if fits:
             unfit.append(f"case when not ({fits}) then {_literal(f'{column.label} = ')} || {column.name}::text end")
             expression = f"case when {fits} then {expression} end"
-        if column.varying and size:
+        if column.varying:
             expression = f"case when _record_bytes <= {max_record_bytes} then {expression} end"
         if codec and kind == TEXT:
             # bytes are not converted, so that one that can't be does not end the statement
             expression = f"convert_to({expression}, 'SQL_ASCII')"
         fields.append(pa.field(target, kind))
         selected.append(f"{expression} as {quoted(target)}")
-    source = name
-    if size:
-        # offset 0: worked out once a record, not once a column
-        source += f" cross join lateral (select {size} as _record_bytes offset 0) as _record"
-    if size or unfit:
-        selected += _problems(max_record_bytes if size else None, unfit)
+    selected += _problems(max_record_bytes, unfit)
+    # offset 0: worked out once a record, not once a column
+    size = f"cross join lateral (select {' + '.join(sizes) or '0'} as _record_bytes offset 0) as _record"
     window = _window(table, columns, day) if table.cursor else ""
     where = [f"({fill_template(table.where, day)})"] if table.where else []
     where += [window] if window else []
-    sql = f"select {', '.join(selected)} from {source}"
+    sql = f"select {', '.join(selected)} from {name} {size}"
     if where:
         sql += f" where {' and '.join(where)}"
     if key:
@@ -321,16 +317,16 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _problems(limit: int | None, unfit: Sequence[str]) -> list[str]:
-    reason, detail = "", ""
-    if limit is not None:
-        reason += f" when _record_bytes > {limit} then 'record_too_large'"
-        detail += f" when _record_bytes > {limit} then _record_bytes || ' bytes, the limit is {limit}'"
-    if unfit:
-        told = f"concat_ws(', ', {', '.join(unfit)})"
-        reason += f" when {told} <> '' then 'value_out_of_range'"
-        detail += f" when {told} <> '' then {told}"
-    return [f"case{reason} end as reject_reason", f"case{detail} end as reject_detail"]
+def _problems(limit: int, unfit: Sequence[str]) -> list[str]:
+    told = f"concat_ws(', ', {', '.join(unfit)})" if unfit else "''"
+    cases = {
+        "reject_reason": ("'record_too_large'", "'value_out_of_range'"),
+        "reject_detail": (f"_record_bytes || ' bytes, the limit is {limit}'", told),
+    }
+    return [
+        f"case when _record_bytes > {limit} then {large} when {told} <> '' then {odd} end as {name}"
+        for name, (large, odd) in cases.items()
+    ]
 
 
 def _window(table: PostgresTable, columns: Sequence[_Column], day: date) -> str:
@@ -358,7 +354,7 @@ def _read(connection: Any, query: Query, schema: pa.Schema, attempt: Attempt) ->
                 attempt.deadline.check(f"table {query.source_object}")
                 columns, problems = _decoded(batch, query)
                 landing.write_batch(pa.record_batch(list(columns.values()), schema=landing.schema))
-                if problems and not query.table.reference:
+                if not query.table.reference:
                     columns = _rejected(columns, problems["reject_reason"])
                 yield stamped(
                     schema,
@@ -369,33 +365,27 @@ def _read(connection: Any, query: Query, schema: pa.Schema, attempt: Attempt) ->
                     source_rows=row,
                 )
                 row += batch.num_rows
-    except GeneratorExit:
-        raise
     except Exception as error:
         raise classify(error, f"table {query.source_object}") from error
 
 
 def _decoded(batch: pa.RecordBatch, query: Query) -> tuple[dict[str, pa.Array], dict[str, pa.Array]]:
-    """Return a batch's columns by name, and `reject_reason` and `reject_detail` as far as there are any."""
+    """Return a batch's columns by name, and those that say what is wrong with a record."""
     columns, wrong = {}, {}
-    for own, array in zip(query.fields, batch.columns, strict=False):
+    *arrays, reason, detail = batch.columns
+    for own, array in zip(query.fields, arrays, strict=True):
         if query.codec and pa.types.is_binary(array.type):
             array, undecodable = _text(array, query.codec)
             if undecodable is not None:
                 wrong[own.name] = undecodable
         columns[own.name] = array.cast(own.type)
-    problems = dict(zip(("reject_reason", "reject_detail"), batch.columns[len(query.fields) :], strict=False))
     if wrong:
         names = [pc.if_else(mask, f", {name}", "") for name, mask in wrong.items()]
         told = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*names, ""), 2)
         found = pc.not_equal(told, "")
-        said = pc.binary_join_element_wise("not in the database's encoding: ", told, "")
-        none = pa.nulls(batch.num_rows, TEXT)
-        problems = {
-            "reject_reason": pc.if_else(found, "undecodable_text", problems.get("reject_reason", none)),
-            "reject_detail": pc.if_else(found, said, problems.get("reject_detail", none)),
-        }
-    return columns, problems
+        reason = pc.if_else(found, "undecodable_text", reason)
+        detail = pc.if_else(found, pc.binary_join_element_wise("not in the database's encoding: ", told, ""), detail)
+    return columns, {"reject_reason": reason, "reject_detail": detail}
 
 
 def _text(array: pa.Array, codec: str) -> tuple[pa.Array, pa.Array | None]:
@@ -404,18 +394,16 @@ def _text(array: pa.Array, codec: str) -> tuple[pa.Array, pa.Array | None]:
     if pc.all(pc.string_is_ascii(text), min_count=0).as_py():
         return text, None
     distinct = array.dictionary_encode()
-    values, wrong = [], []
-    for value in distinct.dictionary.to_pylist():
-        values.append(value.decode(codec, "backslashreplace"))
-        try:
-            value.decode(codec)
-            wrong.append(False)
-        except UnicodeDecodeError:
-            wrong.append(True)
-    if not any(wrong):
-        return pa.array(values, TEXT).take(distinct.indices), None
-    undecodable = pa.array(wrong).take(distinct.indices).fill_null(False)
+    values, wrong = zip(*(_decode(value, codec) for value in distinct.dictionary.to_pylist()), strict=True)
+    undecodable = pa.array(wrong).take(distinct.indices).fill_null(False) if any(wrong) else None
     return pa.array(values, TEXT).take(distinct.indices), undecodable
+
+
+def _decode(value: bytes, codec: str) -> tuple[str, bool]:
+    try:
+        return value.decode(codec), False
+    except UnicodeDecodeError:
+        return value.decode(codec, "backslashreplace"), True
 
 
 def _rejected(columns: dict[str, pa.Array], reasons: pa.Array) -> dict[str, pa.Array]:
@@ -431,153 +419,6 @@ def _rejected(columns: dict[str, pa.Array], reasons: pa.Array) -> dict[str, pa.A
     nulled = {name: pc.if_else(mask, pa.scalar(None, array.type), array) for name, array in columns.items()}
     payload = nulled.get(PAYLOAD, pa.nulls(len(mask), TEXT))
     return {**nulled, PAYLOAD: pc.replace_with_mask(payload, mask, pa.array(payloads, TEXT))}
-
-
-@dataclass(frozen=True)
-class PostgresCredentials:
-    """How to connect to a source database; `query` holds further libpq parameters."""
-
-    host: str
-    port: int
-    database: str
-    username: str
-    password: str | None = field(repr=False)
-    query: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
-class PostgresTable:
-    """One table to read; `table` and `where` are templates, `name` is the raw table's name.
-
-    With a `cursor` its records of the day are those whose column of that name lies in it.
-    """
-
-    name: str
-    table: str
-    schema: str
-    where: str | None
-    reference: bool
-    columns: tuple[str, ...]
-    cursor: str | None = None
-
-
-@dataclass(frozen=True)
-class PostgresSource:
-    """Tables of one database, read in one snapshot."""
-
-    name: str
-    tables: tuple[PostgresTable, ...]
-    allow_empty: bool
-    timeout_s: float
-    credentials: PostgresCredentials
-    max_record_bytes: int = RECORD_BYTES
-    kind: ClassVar[str] = "postgres"
-    title: ClassVar[str] = "PostgreSQL"
-    place: ClassVar[str] = "Table"
-    nothing_came: ClassVar[str] = "no rows"
-    libraries: ClassVar[tuple[str, ...]] = ("adbc_driver_postgresql.dbapi",)
-    retries_steps: ClassVar[bool] = False
-
-    def location(self, day: date) -> str:
-        """See `loaders.sources.Source`."""
-        daily = [table for table in self.tables if not table.reference] or self.tables
-        return ", ".join(
-            fill_template(table.table, day) + (f" ({table.cursor} {day})" if table.cursor else "") for table in daily
-        )
-
-    def subject(self, day: date) -> str:
-        """See `loaders.sources.Source`."""
-        server = self.credentials
-        return f"{server.host}:{server.port}/{server.database}"
-
-    def fallback(self) -> tuple[str, PostgresSource] | None:
-        """See `loaders.sources.Source`."""
-        return None
-
-    def references(self) -> PostgresSource | None:
-        """See `loaders.sources.Source`."""
-        tables = tuple(table for table in self.tables if table.reference)
-        return replace(self, tables=tables, allow_empty=True) if tables else None
-
-    def reference_tables(self) -> tuple[str, ...]:
-        """See `loaders.sources.Source`."""
-        return tuple(table.name for table in self.tables if table.reference)
-
-    def open(self, attempt: Attempt) -> Extraction:
-        """See `loaders.sources.Source`."""
-        return open_postgres(self, attempt)
-
-    def check(self, day: date, deadline: Deadline) -> list[Check]:
-        """See `loaders.sources.Source`."""
-        return _check(self, day, deadline)
-
-
-def read(name: str, section: Section) -> PostgresSource:
-    """Return the PostgreSQL source that a configuration section describes."""
-    schema = section.text("schema", "public") or "public"
-    tables = section.section("tables")
-    parsed = tuple(_read_table(tables.section(key), key, schema) for key in sorted(tables.keys()))
-    if not parsed:
-        raise ConfigurationError(
-            f"{section.where}.tables is missing. Add for example "
-            f'[{section.where}.tables.transactions] with table = "transactions".'
-        )
-    return PostgresSource(
-        name=name,
-        tables=parsed,
-        allow_empty=section.flag("allow_empty"),
-        timeout_s=section.number("timeout_s", 600, 0.1),
-        max_record_bytes=int(section.number("max_record_bytes", RECORD_BYTES, 1)),
-        credentials=_read_postgres_credentials(name, section.raw("credentials"), section.where),
-    )
-
-
-def _read_table(section: Section, key: str, schema: str) -> PostgresTable:
-    if not NAME.fullmatch(key):
-        raise ConfigurationError(
-            f"[{section.where}]: {key!r} is not a table name for the warehouse. Use lower-case "
-            "letters, digits and underscores; the source's own name goes into `table`."
-        )
-    table = PostgresTable(
-        name=key,
-        table=section.template("table", key) or key,
-        schema=section.text("schema", schema) or schema,
-        where=section.template("where"),
-        reference=section.flag("reference"),
-        columns=section.names("columns"),
-        cursor=section.text("cursor"),
-    )
-    section.done()
-    if table.reference and table.cursor:
-        raise ConfigurationError(
-            f"{section.where}.cursor = {table.cursor!r} takes the day's records, and a reference table has none. "
-            "Remove cursor or reference."
-        )
-    return table
-
-
-def _read_postgres_credentials(name: str, values: Any, where: str) -> PostgresCredentials:
-    native = {NATIVE: values} if isinstance(values, str) else values or {}
-    section = Section(native, f"{where}.credentials")
-    url = urlsplit(section.text(NATIVE) or "")
-    driver = section.text("drivername", url.scheme) or "postgresql"
-    if driver.partition("+")[0] not in ("postgresql", "postgres"):
-        raise ConfigurationError(f"{section.where}.drivername = {driver!r} must be postgresql.")
-    query = dict(parse_qsl(url.query))
-    query |= {key: str(value) for key, value in section.mapping("query").items()}
-    password = section.text("password") or unquote(url.password or "") or None
-    if password is None and "passfile" not in query:
-        password = secret(name, "password", section)
-    credentials = PostgresCredentials(
-        host=section.text("host") or url.hostname or section.required("host", "db.example.com"),
-        port=int(section.number("port", url.port or 5432, 1)),
-        database=section.text("database") or url.path.strip("/") or section.required("database", "shop"),
-        username=section.text("username") or unquote(url.username or "") or section.required("username", "loader"),
-        password=password,
-        query=query,
-    )
-    section.done()
-    return credentials
 
 
 def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]:
@@ -611,3 +452,146 @@ def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]
     finally:
         connection.close()
     return checks
+
+
+def _driver(name: str) -> str:
+    if name.partition("+")[0] not in ("postgresql", "postgres"):
+        raise ValueError(f"= {name!r} must be postgresql.")
+    return name
+
+
+@settings_dataclass(frozen=True, config=SETTINGS)
+class PostgresCredentials:
+    """How to connect to a source database; `query` holds further libpq parameters."""
+
+    host: Annotated[str, Field(examples=["db.example.com"])]
+    port: Count
+    database: Annotated[str, Field(examples=["shop"])]
+    username: Annotated[str, Field(examples=["loader"])]
+    password: str | None = field(repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    drivername: Annotated[str, AfterValidator(_driver)] = "postgresql"
+
+
+@settings_dataclass(frozen=True, config=SETTINGS)
+class PostgresTable:
+    """One table to read; `table` and `where` are templates, `name` is the raw table's name.
+
+    With a `cursor` its records of the day are those whose column of that name lies in it.
+    """
+
+    name: str
+    table: Template
+    schema: str
+    where: Template | None = None
+    reference: bool = False
+    columns: Texts = ()
+    cursor: str | None = None
+
+    @model_validator(mode="after")
+    def _check_cursor(self) -> Self:
+        if self.reference and self.cursor:
+            raise ValueError(
+                f"cursor = {self.cursor!r} takes the day's records, and a reference table has none. "
+                "Remove cursor or reference."
+            )
+        return self
+
+
+@settings_dataclass(frozen=True, config=SETTINGS)
+class PostgresSource(OneEndpoint):
+    """Tables of one database, read in one snapshot."""
+
+    name: str
+    tables: tuple[PostgresTable, ...]
+    credentials: PostgresCredentials
+    allow_empty: bool = False
+    timeout_s: Seconds = 600
+    max_record_bytes: Count = Options.max_record_bytes
+    schema: str = "public"
+    kind: ClassVar[str] = "postgres"
+    title: ClassVar[str] = "PostgreSQL"
+    place: ClassVar[str] = "Table"
+    nothing_came: ClassVar[str] = "no rows"
+    libraries: ClassVar[tuple[str, ...]] = ("adbc_driver_postgresql.dbapi",)
+    open = open_postgres
+    check = _check
+    retries_steps: ClassVar[bool] = False
+
+    def location(self, day: date) -> str:
+        """See `loaders.sources.Source`."""
+        daily = [table for table in self.tables if not table.reference] or self.tables
+        return ", ".join(
+            fill_template(table.table, day) + (f" ({table.cursor} {day})" if table.cursor else "") for table in daily
+        )
+
+    def subject(self, day: date) -> str:
+        """See `loaders.sources.Source`."""
+        server = self.credentials
+        return f"{server.host}:{server.port}/{server.database}"
+
+    def references(self) -> PostgresSource | None:
+        """See `loaders.sources.Source`."""
+        tables = tuple(table for table in self.tables if table.reference)
+        return replace(self, tables=tables, allow_empty=True) if tables else None
+
+    def reference_tables(self) -> tuple[str, ...]:
+        """See `loaders.sources.Source`."""
+        return tuple(table.name for table in self.tables if table.reference)
+
+
+def read(name: str, values: Mapping[str, Any], where: str) -> PostgresSource:
+    """Return the PostgreSQL source that a configuration section describes."""
+    schema = values.get("schema") or "public"
+    tables = as_table(values.get("tables"), f"{where}.tables")
+    if not tables:
+        raise ConfigurationError(
+            f'{where}.tables is missing. Add for example [{where}.tables.transactions] with table = "transactions".'
+        )
+    return settings(
+        PostgresSource,
+        values,
+        where,
+        name=name,
+        tables=tuple(_read_table(tables[key], key, schema, f"{where}.tables.{key}") for key in sorted(tables)),
+        credentials=_read_credentials(values.get("credentials"), f"{where}.credentials"),
+    )
+
+
+def _read_table(values: Any, key: str, schema: str, where: str) -> PostgresTable:
+    if not NAME.fullmatch(key):
+        raise ConfigurationError(
+            f"[{where}]: {key!r} is not a table name for the warehouse. Use lower-case "
+            "letters, digits and underscores; the source's own name goes into `table`."
+        )
+    return settings(PostgresTable, {"table": key, "schema": schema, **as_table(values, where)}, where, name=key)
+
+
+def _read_credentials(values: Any, where: str) -> PostgresCredentials:
+    is_url = isinstance(values, str) and not values.lstrip().startswith("{")
+    keys = {NATIVE: values} if is_url else as_table(values, where)
+    text = str(keys.pop(NATIVE, ""))
+    try:
+        url = urlsplit(text)
+        port = url.port or 5432
+        if "@" in url.path + url.query + url.fragment or url.fragment:
+            raise ValueError
+    except ValueError:
+        # what is around a password that isn't quoted is read as host, path or port; nothing of it may be shown
+        raise ConfigurationError(
+            f"{where} is no connection string that can be read. Write / ? # [ ] @ : % in its user and password as "
+            "%2F %3F %23 %5B %5D %40 %3A %25, or give host, database, username and password as keys."
+        ) from None
+    parts = {
+        "drivername": url.scheme,
+        "host": url.hostname,
+        "port": port,
+        "database": url.path.strip("/"),
+        "username": unquote(url.username or ""),
+        "password": unquote(url.password or ""),
+    }
+    # what is set to nothing is not set
+    keys = {key: value for key, value in parts.items() if value} | {key: value for key, value in keys.items() if value}
+    keys["query"] = dict(parse_qsl(url.query)) | as_table(keys.get("query"), f"{where}.query")
+    found = settings(PostgresCredentials, {"password": None, **keys}, where)
+    return found if "passfile" in found.query else replace(found, password=secret("password", keys, where))

@@ -10,27 +10,31 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
 import pyarrow as pa
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.dataclasses import dataclass as settings_dataclass
 from requests import PreparedRequest, Response
 from requests.auth import HTTPBasicAuth
 
 from loaders.attempt import Attempt, Deadline, Extraction, Stamp
 from loaders.errors import ConfigurationError, SourceError
 from loaders.failures import first_line
-from loaders.fields import MIB, Section, secret
+from loaders.fields import SETTINGS, Count, Name, Seconds, Template, as_table, secret, settings
+from loaders.formats.files import MIB
 from loaders.formats.json import BrokenJson, NotThere, records, simple_path
 from loaders.formats.raw import PAYLOAD, TEXT, clean_text, raw_schema, stamped, without_nul
 from loaders.imports import import_alone
 from loaders.kinds.checks import Check, failed_check
 from loaders.kinds.http import GuardedSession, origin_as_sent, refused, request_line
 from loaders.redact import register_secrets
+from loaders.sources import OneEndpoint
 from loaders.templates import check_template, fill_template
 
 PAGINATORS = {
@@ -51,7 +55,6 @@ AUTHS = {
     "oauth2_client_credentials": ("access_token_url", "client_id", "client_secret"),
 }
 """Types of dlt's rest_api authentication, and what each can't do without."""
-METHODS = ("GET", "POST")
 
 _ERROR_KEYS = ("error", "errors")
 _UNSAFE = re.compile(r"[\s\\\x00-\x1f]")
@@ -202,7 +205,7 @@ class _Pages(GuardedSession):
             kind = "HTML" if body.lstrip()[:1] == b"<" else "a cut or broken body"
             raise self._bad_page(f"no JSON but {kind}", str(error)) from error
         except NotThere as error:
-            message = f"nothing at data_selector {self._source.data_selector!r}"
+            message = f"no records at data_selector {self._source.data_selector!r}"
             raise self._bad_page(message, body[:200].decode("utf-8", "replace")) from error
         self._check_repeated(found)
         response.records = found  # type: ignore[attr-defined]
@@ -213,30 +216,34 @@ class _Pages(GuardedSession):
         return SourceError(f"bad page, {self.subject}: {text}", code="bad page", transient=True, detail=detail)
 
     def _records(self, text: str) -> list[str]:
-        if self._path is None:
-            return self._records_by_jsonpath(text)
-        found = list(records(text, self._path))
-        if not self._path and text.lstrip()[:1] != "[":
-            # without a selector the page is the list; an object is an error message
-            raise NotThere("$")
-        if not found and self._path and any(f'"{key}"' in text for key in _ERROR_KEYS):
+        single = self._source.single_record
+        by_path = self._records_by_jsonpath if self._path is None else self._records_at_path
+        found = by_path(text)
+        if single and found in ([], ["null"]):
+            raise NotThere("null")
+        if (single or not found) and any(f'"{key}"' in text for key in _ERROR_KEYS):
             document = json.loads(text)
             if isinstance(document, dict) and any(document.get(key) for key in _ERROR_KEYS):
                 raise NotThere("data beside an error")
         return found
 
+    def _records_at_path(self, text: str) -> list[str]:
+        # null and an object are what a server says instead of records
+        return list(records(text, self._path or [], list_only=not self._source.single_record))
+
     def _records_by_jsonpath(self, text: str) -> list[str]:
         from dlt.common import jsonpath
 
+        selector = str(self._source.data_selector)
         try:
-            document = json.loads(text)
+            found = jsonpath.find_values(selector, json.loads(text))
         except ValueError as error:
             raise BrokenJson(str(error), 0) from error
-        found = jsonpath.find_values(str(self._source.data_selector), document)
-        if not found:
-            raise NotThere(self._source.data_selector)
-        items = found[0] if len(found) == 1 and isinstance(found[0], list) else found
-        return [json.dumps(item, ensure_ascii=False) for item in items]
+        is_list = len(found) == 1 and isinstance(found[0], list)
+        # a path with a wildcard, a filter or a slice leads to records, every other one to their list
+        if not found or not (is_list or self._source.single_record or re.search(r"[*?:]", selector)):
+            raise NotThere(selector)
+        return [json.dumps(item, ensure_ascii=False) for item in (found[0] if is_list else found)]
 
     def _check_repeated(self, found: list[str]) -> None:
         if not found:
@@ -313,31 +320,76 @@ def _token_session(url: str, limits: tuple[Deadline, float, int]) -> GuardedSess
     return GuardedSession(url, *limits, read, subject)
 
 
-@dataclass(frozen=True)
-class RestApiSource:
-    """A paged JSON endpoint; `paginator` and `auth` are in the form of dlt's rest_api source."""
+def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
+    checks = []
+    elsewhere = source.fallback()
+    endpoints = [("reach", source.base_url, source), *([("fallback", *elsewhere)] if elsewhere else [])]
+    for name, url, endpoint in endpoints:
+        with TemporaryDirectory() as folder:
+            stamp = Stamp(day, "check", datetime.now(UTC))
+            # a check shows what happens at the first try
+            attempt = Attempt(stamp, Path(folder), deadline, lambda _: None, lambda step, within=None: step())
+            try:
+                # the first page is enough
+                rows = next((page.num_rows for _, page in open_rest_api(endpoint, attempt).tables), 0)
+            except Exception as error:
+                # a passing failure means that nothing answers; any other one is an answer
+                right = "a valid credential" if isinstance(error, SourceError) else None
+                checks.append(failed_check(name, error, url, right))
+                continue
+        checks.append(Check(name, True, f"{url} answers"))
+        if name == "reach":
+            checks.append(Check("day", rows > 0 or source.allow_empty, f"{rows} records on page 1"))
+    return checks
+
+
+def _http_url(url: str) -> str:
+    try:
+        origin_as_sent(url)
+        if not _UNSAFE.search(url):
+            return url
+    except ValueError:
+        pass
+    raise ValueError("must be an http or https URL without a user in it; credentials go into auth.")
+
+
+_Url = Annotated[str, AfterValidator(_http_url), Field(examples=["https://host/v1"])]
+_Text = Annotated[str, BeforeValidator(str)]
+
+
+@settings_dataclass(frozen=True, config=SETTINGS)
+class RestApiSource(OneEndpoint):
+    """A paged JSON endpoint; `paginator` and `auth` are in the form of dlt's rest_api source.
+
+    With `single_record` the selector leads to one record and not to a list of them.
+    """
 
     name: str
-    base_url: str
-    fallback_url: str | None
-    path: str
-    params: Mapping[str, str]
-    headers: Mapping[str, str] = field(repr=False)
-    data_selector: str | None
-    table: str
-    paginator: Mapping[str, Any]
-    auth: Mapping[str, Any] = field(repr=False)
-    timeout_s: float
-    total_timeout_s: float
-    max_page_bytes: int
-    allow_empty: bool
-    method: str = "GET"
-    json: Mapping[str, Any] = field(default_factory=dict)
+    base_url: _Url
+    fallback_url: _Url | None = None
+    path: Template = ""
+    params: Mapping[str, Annotated[_Text, AfterValidator(check_template)]] = field(default_factory=dict)
+    headers: Mapping[str, _Text] = field(default_factory=dict, repr=False)
+    data_selector: str | None = None
+    table: Name = "events"
+    paginator: Mapping[str, Any] = field(default_factory=lambda: {"type": "single_page"})
+    auth: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    timeout_s: Seconds = 30
+    total_timeout_s: Seconds = 600
+    max_page_bytes: Count = 256 * MIB
+    allow_empty: bool = False
+    method: Annotated[Literal["GET", "POST"], BeforeValidator(lambda value: str(value).upper())] = "GET"
+    json: Annotated[Mapping[str, Any], AfterValidator(lambda body: _each_text(body, check_template))] = field(
+        default_factory=dict
+    )
+    single_record: bool = False
     kind: ClassVar[str] = "rest_api"
     title: ClassVar[str] = "API"
     place: ClassVar[str] = "Endpoint"
     nothing_came: ClassVar[str] = "no page"
     libraries: ClassVar[tuple[str, ...]] = ("requests",)
+    open = open_rest_api
+    check = _check
     retries_steps: ClassVar[bool] = True
 
     def location(self, day: date) -> str:
@@ -359,22 +411,6 @@ class RestApiSource:
             return None
         return self.fallback_url, replace(self, base_url=self.fallback_url, fallback_url=None)
 
-    def references(self) -> RestApiSource | None:
-        """See `loaders.sources.Source`."""
-        return None
-
-    def reference_tables(self) -> tuple[str, ...]:
-        """See `loaders.sources.Source`."""
-        return ()
-
-    def open(self, attempt: Attempt) -> Extraction:
-        """See `loaders.sources.Source`."""
-        return open_rest_api(self, attempt)
-
-    def check(self, day: date, deadline: Deadline) -> list[Check]:
-        """See `loaders.sources.Source`."""
-        return _check(self, day, deadline)
-
 
 def endpoint_url(source: RestApiSource, base_url: str, day: date) -> str:
     """Return an endpoint's URL at its primary or its fallback address, without parameters."""
@@ -382,106 +418,51 @@ def endpoint_url(source: RestApiSource, base_url: str, day: date) -> str:
     return f"{base_url.rstrip('/')}/{path}" if path else base_url
 
 
-def read(name: str, section: Section) -> RestApiSource:
+def read(name: str, values: Mapping[str, Any], where: str) -> RestApiSource:
     """Return the REST source that a configuration section describes."""
-    params = {
-        key: check_template(str(value), f"{section.where}.params.{key}")
-        for key, value in section.mapping("params").items()
-    }
-    fallback = section.text("fallback_url")
-    return RestApiSource(
+    return settings(
+        RestApiSource,
+        values,
+        where,
         name=name,
-        base_url=_http_url(f"{section.where}.base_url", section.required("base_url", "https://host/v1")),
-        fallback_url=_http_url(f"{section.where}.fallback_url", fallback) if fallback else None,
-        path=section.template("path", "") or "",
-        params=params,
-        headers={key: str(value) for key, value in section.mapping("headers").items()},
-        data_selector=section.text("data_selector"),
-        table=section.name("table", "events"),
-        paginator=_read_paginator(section.raw("paginator"), section.where),
-        auth=_read_auth(name, section.raw("auth"), section.where),
-        timeout_s=section.number("timeout_s", 30, 0.1),
-        total_timeout_s=section.number("total_timeout_s", 600, 0.1),
-        max_page_bytes=int(section.number("max_page_bytes", 256 * MIB, 1)),
-        allow_empty=section.flag("allow_empty"),
-        method=_read_method(section),
-        json=_each_text(section.mapping("json"), lambda text: check_template(text, f"{section.where}.json")),
+        paginator=_read_paginator(values.get("paginator"), f"{where}.paginator"),
+        auth=_read_auth(values.get("auth"), f"{where}.auth"),
+        # an empty text is a value here
+        **{key: as_table(values[key], f"{where}.{key}") for key in ("params", "headers", "json") if key in values},
     )
 
 
-def _read_method(section: Section) -> str:
-    method = (section.text("method", "GET") or "").upper()
-    if method not in METHODS:
-        raise ConfigurationError(f"{section.where}.method = {method!r} is not one of: {', '.join(METHODS)}.")
-    return method
+def _options(value: Any, default: str, known: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return what dlt takes as options, or as nothing but their type."""
+    is_type = isinstance(value, str) and not value.lstrip().startswith("{")
+    options = {"type": value} if is_type and value else dict(as_table(value, where))
+    kind = options.setdefault("type", default)
+    if kind not in known:
+        raise ConfigurationError(f"{where}.type = {kind!r} is not one of: {', '.join(known)}.")
+    return options
 
 
 def _read_paginator(value: Any, where: str) -> dict[str, Any]:
-    options: dict[str, Any] = dict(value or {}) if not isinstance(value, str) else {"type": value}
-    options.setdefault("type", "auto" if options else "single_page")
-    kind = options["type"]
-    if kind not in PAGINATORS:
-        raise ConfigurationError(f"{where}.paginator.type = {kind!r} is not one of: {', '.join(PAGINATORS)}.")
-    for key in PAGINATORS[kind]:
+    options = _options(value, "auto" if value else "single_page", PAGINATORS, where)
+    for key in PAGINATORS[options["type"]]:
         if key in options:
-            options[key] = int(Section(options, f"{where}.paginator").number(key, 0, 0))
-    return options
-
-
-def _read_auth(name: str, value: Any, where: str) -> dict[str, Any]:
-    options = {"type": value} if isinstance(value, str) else dict(value or {})
-    if not options:
-        return {}
-    kind = options.setdefault("type", "bearer")
-    if kind not in AUTHS:
-        raise ConfigurationError(f"{where}.auth.type = {kind!r} is not one of: {', '.join(AUTHS)}.")
-    for key in AUTHS[kind]:
-        options[key] = options.get(key) or secret(name, key, Section({}, f"{where}.auth"))
-    if "access_token_url" in options:
-        _http_url(f"{where}.auth.access_token_url", options["access_token_url"])
-    return options
-
-
-def _http_url(where: str, value: str) -> str:
-    try:
-        origin_as_sent(value)
-        plain = not _UNSAFE.search(value)
-    except ValueError:
-        plain = False
-    if not plain:
-        raise ConfigurationError(
-            f"{where} must be an http or https URL without a user in it; credentials go into auth."
-        )
-    return value
-
-
-def _once(step: Callable[[], Any], within: Deadline | None = None) -> Any:
-    """Run the step: a check shows what happens at the first try."""
-    return step()
-
-
-def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
-    checks = []
-    endpoints = {"reach": source.base_url, "fallback": source.fallback_url}
-    for name, base_url in endpoints.items():
-        if base_url is None:
-            continue
-        with TemporaryDirectory() as folder:
-            stamp = Stamp(day, "check", datetime.now(UTC))
-            attempt = Attempt(stamp, Path(folder), deadline, lambda _: None, _once)
             try:
-                extraction = open_rest_api(replace(source, base_url=base_url), attempt)
-                rows = 0
-                for _, table in extraction.tables:
-                    # the first page is enough
-                    rows = table.num_rows
-                    break
-            except Exception as error:
-                # a passing failure means that nothing answers; any other one is an answer
-                right = "a valid credential" if isinstance(error, SourceError) else None
-                checks.append(failed_check(name, error, base_url, right))
-                continue
-        checks.append(Check(name, True, f"{base_url} answers"))
-        if name == "reach":
-            checks.append(Check("day", rows > 0 or source.allow_empty, f"{rows} records on page 1"))
-    return checks
+                options[key] = int(options[key])
+            except (TypeError, ValueError) as error:
+                raise ConfigurationError(
+                    f"{where}.{key} = {options[key]!r} is not a whole number. Correct it."
+                ) from error
+    return options
+
+
+def _read_auth(value: Any, where: str) -> dict[str, Any]:
+    if not value:
+        return {}
+    options = _options(value, "bearer", AUTHS, where)
+    options |= {key: secret(key, options, where) for key in AUTHS[options["type"]]}
+    if "access_token_url" in options:
+        try:
+            _http_url(options["access_token_url"])
+        except ValueError as error:
+            raise ConfigurationError(f"{where}.access_token_url {error}") from error
+    return options

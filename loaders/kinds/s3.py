@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+from pydantic import AfterValidator, Field, model_validator
+from pydantic.dataclasses import dataclass as settings_dataclass
 
 from loaders.attempt import Attempt, Deadline, Extraction
-from loaders.errors import ConfigurationError, SourceError, no_data_error
+from loaders.errors import SourceError, no_data_error
 from loaders.failures import classify
-from loaders.fields import GIB, Section, secret
-from loaders.formats.files import FORMATS, Landed, Opened, Options, Piece, Unreadable, format_of, open_file
+from loaders.fields import SETTINGS, Count, Name, Seconds, Template, Texts, as_table, secret, settings
+from loaders.formats.files import FORMATS, MIB, Landed, Opened, Options, Piece, Unreadable, format_of, open_file
 from loaders.formats.raw import TEXT, Rejected, raw_schema, rejected_table, shared_column_names, stamped
 from loaders.kinds.checks import Check, failed_check
+from loaders.sources import OneEndpoint
 from loaders.templates import fill_template
 
 _S3_RIGHTS = {"list": "s3:ListBucket", "read": "s3:GetObject"}
@@ -278,42 +281,61 @@ def _pieces(files: list[Opened], names: list[list[str]], rejected: list[Rejected
         yield "", Piece(rejected=tuple(rejected))
 
 
-@dataclass(frozen=True)
+@settings_dataclass(frozen=True, config=SETTINGS)
 class S3Credentials:
     """Keys for an S3 endpoint; both key fields are None when boto3's own chain is to be used."""
 
-    aws_access_key_id: str | None = field(repr=False)
-    aws_secret_access_key: str | None = field(repr=False)
-    aws_session_token: str | None = field(repr=False)
-    region_name: str | None
-    endpoint_url: str | None
-    profile_name: str | None
+    aws_access_key_id: str | None = field(default=None, repr=False)
+    aws_secret_access_key: str | None = field(default=None, repr=False)
+    aws_session_token: str | None = field(default=None, repr=False)
+    region_name: str | None = None
+    endpoint_url: str | None = None
+    profile_name: str | None = None
 
 
-@dataclass(frozen=True)
-class S3Source:
+def _bucket_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "s3" or not parts.netloc or parts.path.strip("/"):
+        raise ValueError(f"= {url!r} must look like s3://bucket. A folder goes into path.")
+    return url
+
+
+@settings_dataclass(frozen=True, config=SETTINGS)
+class S3Source(OneEndpoint):
     """Objects below one prefix of a bucket; `path` is a template, sizes are bytes."""
 
     name: str
-    bucket: str
-    path: str
-    file_glob: str
-    table: str
-    columns: tuple[str, ...]
-    data_selector: str | None
-    csv_delimiter: str
-    csv_header: bool
-    max_object_bytes: int
-    allow_empty: bool
-    timeout_s: float
-    credentials: S3Credentials
-    max_record_bytes: int = Options.max_record_bytes
+    bucket_url: Annotated[str, AfterValidator(_bucket_url), Field(examples=["s3://data-lake"])]
+    path: Template = ""
+    file_glob: Template = "*"
+    table: Name = "events"
+    columns: Texts = ()
+    data_selector: str | None = None
+    csv_delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    csv_header: bool = True
+    max_object_bytes: Count = Options.max_object_bytes
+    max_record_bytes: Annotated[Count, Field(le=1024 * MIB)] = Options.max_record_bytes
+    allow_empty: bool = False
+    timeout_s: Seconds = 60
+    credentials: S3Credentials = S3Credentials()
     kind: ClassVar[str] = "s3"
     title: ClassVar[str] = "S3"
     place: ClassVar[str] = "Bucket"
     nothing_came: ClassVar[str] = "no objects"
     libraries: ClassVar[tuple[str, ...]] = ("boto3", "boto3.s3.inject", "botocore.config")
+    open = open_s3
     retries_steps: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        if not self.csv_header and not self.columns:
+            raise ValueError("columns is missing: with csv_header = false it names the columns in their order.")
+        return self
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return urlsplit(self.bucket_url).netloc
 
     def options(self) -> Options:
         """Return how its files are read."""
@@ -333,84 +355,20 @@ class S3Source:
         """See `loaders.sources.Source`."""
         return f"s3://{self.location(day)}"
 
-    def fallback(self) -> tuple[str, S3Source] | None:
-        """See `loaders.sources.Source`."""
-        return None
-
-    def references(self) -> S3Source | None:
-        """See `loaders.sources.Source`."""
-        return None
-
-    def reference_tables(self) -> tuple[str, ...]:
-        """See `loaders.sources.Source`."""
-        return ()
-
-    def open(self, attempt: Attempt) -> Extraction:
-        """See `loaders.sources.Source`."""
-        return open_s3(self, attempt)
-
     def check(self, day: date, deadline: Deadline) -> list[Check]:
         """See `loaders.sources.Source`."""
         return _check(self, day, deadline)
 
 
-def read(name: str, section: Section) -> S3Source:
+def read(name: str, values: Mapping[str, Any], where: str) -> S3Source:
     """Return the S3 source that a configuration section describes."""
-    url = section.required("bucket_url", "s3://data-lake")
-    parts = urlsplit(url)
-    if parts.scheme != "s3" or not parts.netloc or parts.path.strip("/"):
-        raise ConfigurationError(
-            f"{section.where}.bucket_url = {url!r} must look like s3://bucket. A folder goes into {section.where}.path."
-        )
-    credentials = section.section("credentials")
-    keys = {
-        key: credentials.text(key) or _partner(name, key, credentials)
-        for key in ("aws_access_key_id", "aws_secret_access_key")
-    }
-    header = section.flag("csv_header", True)
-    columns = section.names("columns")
-    if not header and not columns:
-        raise ConfigurationError(
-            f"{section.where}.csv_header = false needs {section.where}.columns, "
-            "the names of the columns in their order."
-        )
-    source = S3Source(
-        name=name,
-        bucket=parts.netloc,
-        path=section.template("path", "") or "",
-        file_glob=section.template("file_glob", "*") or "*",
-        table=section.name("table", "events"),
-        columns=columns,
-        data_selector=section.text("data_selector"),
-        csv_delimiter=section.text("csv_delimiter", ",") or ",",
-        csv_header=header,
-        max_object_bytes=int(section.number("max_object_bytes", Options.max_object_bytes, 1)),
-        max_record_bytes=int(section.number("max_record_bytes", Options.max_record_bytes, 1)),
-        allow_empty=section.flag("allow_empty"),
-        timeout_s=section.number("timeout_s", 60, 0.1),
-        credentials=S3Credentials(
-            **keys,
-            aws_session_token=credentials.text("aws_session_token"),
-            region_name=credentials.text("region_name"),
-            endpoint_url=credentials.text("endpoint_url"),
-            profile_name=credentials.text("profile_name"),
-        ),
-    )
-    if len(source.csv_delimiter) != 1:
-        raise ConfigurationError(f"{section.where}.csv_delimiter = {source.csv_delimiter!r} must be one character.")
-    if source.max_record_bytes > GIB:
-        raise ConfigurationError(
-            f"{section.where}.max_record_bytes = {source.max_record_bytes} must be at most {GIB} (1 GiB)."
-        )
-    credentials.done()
-    return source
-
-
-def _partner(name: str, key: str, credentials: Section) -> str | None:
-    if not {"aws_access_key_id", "aws_secret_access_key"} & set(credentials.keys()):
-        # neither half is there: boto3's own chain (profile, instance role) is meant
-        return None
-    return secret(name, key, credentials)
+    at = f"{where}.credentials"
+    keys = as_table(values.get("credentials"), at)
+    pair = {"aws_access_key_id", "aws_secret_access_key"}
+    if any(keys.get(key) for key in pair):
+        # without either boto3's own chain (profile, instance role) is meant
+        keys |= {key: secret(key, keys, at) for key in sorted(pair)}
+    return settings(S3Source, values, where, name=name, credentials=settings(S3Credentials, keys, at))
 
 
 def _check(source: S3Source, day: date, deadline: Deadline) -> list[Check]:

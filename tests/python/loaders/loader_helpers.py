@@ -81,7 +81,7 @@ class Bucket:
     def source(self, **changes: Any) -> S3Source:
         given: dict[str, Any] = {
             "name": "lake",
-            "bucket": self.name,
+            "bucket_url": f"s3://{self.name}",
             "path": "raw/{date:%Y/%m/%d}/",
             "file_glob": "*",
             "table": "events",

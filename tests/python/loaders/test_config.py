@@ -105,7 +105,7 @@ def test_names_are_found_without_importing_dlt():
     write("secrets.toml", '[sources.api.auth]\ntoken = "x"\n')
     script = (
         "import sys\nfrom loaders.config import configured_source_names\n"
-        "print(configured_source_names(), 'dlt' in sys.modules, 'pyarrow' in sys.modules)"
+        "print(configured_source_names(), {'dlt', 'pyarrow', 'pydantic'} & set(sys.modules))"
     )
     shown = subprocess.run(
         [sys.executable, "-c", script],
@@ -115,7 +115,7 @@ def test_names_are_found_without_importing_dlt():
         text=True,
         check=True,
     ).stdout
-    assert shown == "['lake', 'shop', 'api'] False False\n"
+    assert shown == "['lake', 'shop', 'api'] set()\n"
 
 
 def test_no_sources_is_an_error_and_an_empty_list():
@@ -145,7 +145,21 @@ def test_the_commented_examples_are_valid():
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        (API + "tabel = 1\n", ["sources.api.tabel is not a known key", "total_timeout_s"]),
+        (API + "tabel = 1\n", ["sources.api.tabel is not a known key", "mean table?", "total_timeout_s"]),
+        (API + "name = 'x'\n", ["sources.api.name is not a known key"]),
+        (API + "timeout_s = true\n", ["sources.api.timeout_s = 'True' is not a number"]),
+        (API + "timeout_s = inf\n", ["sources.api.timeout_s = inf is not a number"]),
+        (API + "max_page_bytes = 1.5\n", ["sources.api.max_page_bytes = 1.5 is not a whole number"]),
+        (API + "path = ['x']\n", ["sources.api.path = ['x'] is not a text"]),
+        (API + "params = 'x'\n", ["sources.api.params is not a table"]),
+        (API + "[sources.api.paginator]\ntype = 'offset'\nlimit = 'all'\n", ["paginator.limit = 'all' is not a whole"]),
+        (LAKE + "columns = 7\n", ["sources.lake.columns = 7 is not a list of texts"]),
+        (LAKE + "columns = '[a'\n", ["sources.lake.columns = '[a' is not a list of texts"]),
+        (
+            LAKE + "max_record_bytes = 1073741825\n",
+            ["max_record_bytes = 1073741825 is not a number of at most 1073741824"],
+        ),
+        (SHOP + "password = 'x'\nport = 'a'\n", ["sources.shop.credentials.port = 'a' is not a whole number"]),
         ('[sources.api]\nkind = "ftp"\n', ["'ftp'", "s3, postgres, rest_api"]),
         ("[sources.api]\npath = 'x'\n", ["sources.api.kind is missing", "SOURCES__API__KIND"]),
         ('[sources.api]\nkind = "rest_api"\n', ["sources.api.base_url is missing"]),
@@ -187,6 +201,37 @@ def test_a_mistake_is_named_with_what_to_do(text: str, parts: list[str]):
     message = error_of(text)
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize("value", ["['canary']", "{password = ['canary']}", "{query = ['canary']}"])
+def test_a_credential_of_a_wrong_type_is_not_shown(value: str):
+    base = SHOP.partition("[sources.shop.credentials]")[0]
+    assert "canary" not in error_of(base.replace('"postgres"', f'"postgres"\ncredentials = {value}'))
+
+
+def test_lists_and_tables_come_as_text_from_the_environment(monkeypatch: pytest.MonkeyPatch):
+    write("config.toml", API + LAKE)
+    for key, value in {
+        "LAKE__COLUMNS": "id, amount",
+        "LAKE__CSV_HEADER": "off",
+        "LAKE__MAX_RECORD_BYTES": "1000",
+        "API__PARAMS": '{"day": "{date:%d}", "empty": "", "n": 1, "all": true}',
+        "API__PAGINATOR": '{"type": "offset", "limit": "5"}',
+        "API__TIMEOUT_S": "1.5",
+        "API__PATH": "",
+    }.items():
+        monkeypatch.setenv(f"SOURCES__{key}", value)
+    api, lake = read_sources()
+    assert isinstance(api, RestApiSource)
+    assert isinstance(lake, S3Source)
+    assert (lake.columns, lake.csv_header, lake.max_record_bytes) == (("id", "amount"), False, 1000)
+    assert api.params == {"day": "{date:%d}", "empty": "", "n": "1", "all": "True"}
+    assert api.paginator == {"type": "offset", "limit": 5}
+    assert (api.timeout_s, api.path) == (1.5, "")
+    monkeypatch.setenv("SOURCES__LAKE__COLUMNS", '["id", "a,b"]')
+    (lake,) = read_sources(["lake"])
+    assert isinstance(lake, S3Source)
+    assert lake.columns == ("id", "a,b")
 
 
 def test_an_unknown_source_is_named_with_the_known_ones():
@@ -237,6 +282,26 @@ def test_secrets_do_not_show_in_the_repr():
         """,
     )
     assert "canary" not in repr(read_sources())
+
+
+@pytest.mark.parametrize("password", ["canary/1", "canary[2", "canary]3", "canary#4", "canary?5", "12/canary6"])
+def test_a_password_that_breaks_its_url_is_a_mistake_that_shows_nothing_of_it(
+    password: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SOURCES__SHOP__CREDENTIALS", f"postgresql://loader:{password}@db.example.com/shop")
+    message = error_of('[sources.shop]\nkind = "postgres"\n[sources.shop.tables.users]\n')
+    assert "sources.shop.credentials is no connection string" in message
+    assert "canary" not in message
+    assert redact(f"refused {password}!") == "refused ***!"
+
+
+@pytest.mark.parametrize("password", ["canary@of-url-3", "canary%2Fof-url-4", "canary%25"])
+def test_a_password_that_keeps_its_url_whole_is_read(password: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SOURCES__SHOP__CREDENTIALS", f"postgresql://loader:{password}@db.example.com/shop")
+    write("config.toml", '[sources.shop]\nkind = "postgres"\n[sources.shop.tables.users]\n')
+    (shop,) = read_sources()
+    assert isinstance(shop, PostgresSource)
+    assert (shop.credentials.host, shop.credentials.password) == ("db.example.com", unquote(password))
 
 
 @pytest.mark.parametrize(

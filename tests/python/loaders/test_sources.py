@@ -31,7 +31,7 @@ def test_a_day_that_is_not_there_is_told(configured: dict[str, str]):
 
 
 def test_s3_names_what_is_wrong(bucket: Bucket):
-    (check,) = check_source(bucket.source(bucket="no-such-bucket"), DAY)
+    (check,) = check_source(bucket.source(bucket_url="s3://no-such-bucket"), DAY)
     assert (check.name, check.ok) == ("list", False)
     assert "no such bucket" in check.detail
     credentials = replace(bucket.source().credentials, endpoint_url="http://127.0.0.1:9")

@@ -21,7 +21,7 @@ from loaders.attempt import BATCH_BYTES
 from loaders.config import read_sources
 from loaders.errors import SourceError
 from loaders.failures import classify
-from loaders.fields import MIB
+from loaders.formats.files import MIB
 from loaders.kinds.postgres import (
     PostgresCredentials,
     PostgresSource,
@@ -62,7 +62,7 @@ def encoded(server: PostgresServer) -> Callable[..., PostgresSource]:
             cursor.execute("set client_encoding = 'SQL_ASCII'")
             cursor.execute(sql)
         credentials = PostgresCredentials(login.host, login.port, login.database, login.username, login.password)
-        return PostgresSource("shop", tables, False, 20, credentials)
+        return PostgresSource("shop", tables, credentials, timeout_s=20)
 
     return make
 

@@ -11,7 +11,6 @@ import pytest
 from loader_helpers import Answer, Loaded, ScriptedApi, load, make_attempt, read_rows, values
 
 from loaders.errors import ConfigurationError, SourceError
-from loaders.fields import Section
 from loaders.kinds.rest_api import RestApiSource, open_rest_api, read
 from loaders.redact import redact
 
@@ -339,12 +338,37 @@ def test_pages_that_come_twice_end_with_an_error(api: ScriptedApi, tmp_path: Pat
         b"",
         b"[1]",
         b'{"data": ["\xff"]}',
+        b'{"data": null}',
+        b'{"next": null}',
+        b'{"data": {"a": 1}}',
+        b'{"data": {}}',
+        b'{"data": "maintenance"}',
+        b"null",
     ],
 )
-def test_a_200_that_is_no_page_is_transient(api: ScriptedApi, tmp_path: Path, body: bytes):
+@pytest.mark.parametrize("selector", ["data", "$..data"])
+def test_a_200_that_is_no_page_is_transient_and_empties_no_day(
+    api: ScriptedApi, tmp_path: Path, body: bytes, selector: str
+):
     api.script = lambda path, number: Answer(body)
-    failure = failure_of(api.source(), tmp_path)
+    failure = failure_of(api.source(data_selector=selector, allow_empty=True), tmp_path)
     assert (failure.code, failure.transient) == ("bad page", True)
+
+
+@pytest.mark.parametrize("selector", ["data", "$..data", None])
+def test_a_page_can_be_a_single_record_where_the_source_says_so(api: ScriptedApi, tmp_path: Path, selector: str | None):
+    source = api.source(data_selector=selector, single_record=True)
+    record = b'{"a": 1.5}'
+    api.script = lambda path, number: Answer(b'{"data": ' + record + b"}" if selector else record)
+    assert values(rows_of(source, tmp_path / "one"), "payload") == [record.decode()]
+    for body in (
+        b'{"data": null}' if selector else b"null",
+        b'{"error": "over quota"}',
+        b'{"data": [], "errors": ["x"]}',
+    ):
+        api.script = lambda path, number, body=body: Answer(body)
+        failure = failure_of(source, tmp_path / "none")
+        assert (failure.code, failure.transient) == ("bad page", True)
 
 
 def test_without_a_selector_an_object_is_no_page(api: ScriptedApi, tmp_path: Path):
@@ -511,11 +535,11 @@ def test_an_empty_first_page_can_be_followed_by_others(api: ScriptedApi, tmp_pat
         ({"base_url": "http://[good/"}, "api.base_url must be"),
         ({"fallback_url": "file:///etc/passwd"}, "api.fallback_url must be"),
         ({"auth": {**OAUTH, "access_token_url": "http://a\\@b/token"}}, "api.auth.access_token_url must be"),
-        ({"method": "DELETE"}, "'DELETE' is not one of: GET, POST"),
-        ({"json": {"day": ["{day}"]}}, "api.json: bad template '{day}'"),
+        ({"method": "DELETE"}, "'DELETE' is not one of: 'GET' or 'POST'"),
+        ({"json": {"day": ["{day}"]}}, "api.json = '{day}' is a bad template"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_named(settings: dict[str, object], part: str):
     with pytest.raises(ConfigurationError) as caught:
-        read("api", Section({"base_url": "http://good/", **settings}, "sources.api"))
+        read("api", {"base_url": "http://good/", **settings}, "sources.api")
     assert part in str(caught.value)

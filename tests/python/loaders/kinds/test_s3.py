@@ -175,7 +175,7 @@ def test_what_has_landed_is_not_fetched_again(bucket: Bucket, tmp_path: Path, mo
 
 def test_a_missing_bucket_and_wrong_keys_are_not_tried_again(bucket: Bucket, tmp_path: Path):
     with pytest.raises(Exception, match="NoSuchBucket") as caught:
-        open_s3(bucket.source(bucket="no-such-bucket"), make_attempt(tmp_path))
+        open_s3(bucket.source(bucket_url="s3://no-such-bucket"), make_attempt(tmp_path))
     failure = classify(caught.value, "listing")
     assert (failure.code, failure.transient) == ("no such bucket", False)
 
