@@ -16,11 +16,9 @@ from loaders.redact import register_secrets
 if TYPE_CHECKING:
     from loaders.sources import Source
 
-KINDS = tuple(MODULES)
-
 
 def configured_source_names() -> list[str]:
-    """Return the names of all configured sources, by kind as in `KINDS` and then by name, without importing dlt.
+    """Return the names of all configured sources, by kind as in `MODULES` and then by name, without importing dlt.
 
     Raises:
         ConfigurationError: When a settings file is not valid TOML.
@@ -28,7 +26,8 @@ def configured_source_names() -> list[str]:
     kinds: dict[str, str] = {}
     for name, settings in read_merged_sources().items():
         kinds[name.lower()] = str(settings.get("kind")) if isinstance(settings, dict) else ""
-    return sorted(kinds, key=lambda name: (KINDS.index(kinds[name]) if kinds[name] in KINDS else len(KINDS), name))
+    order = [*MODULES, *kinds.values()]
+    return sorted(kinds, key=lambda name: (order.index(kinds[name]), name))
 
 
 def read_sources(names: Iterable[str] = ()) -> tuple[Source, ...]:
@@ -53,7 +52,7 @@ def read_sources(names: Iterable[str] = ()) -> tuple[Source, ...]:
             "no sources are configured. Add a [sources.<name>] table to .dlt/config.toml; "
             "the file shows an example of each kind."
         )
-    register_secrets(_secret_values(settings), public=(*settings, *KINDS))
+    register_secrets(_secret_values(settings), public=(*settings, *MODULES))
     # a key may have to go into the parameters; then it is in secrets.toml
     for source in read_toml_sources("secrets.toml").values():
         if isinstance(source, dict) and isinstance(source.get("params"), dict):
@@ -92,10 +91,10 @@ def _read_source(name: str, values: Any) -> Source:
     kind = values.get("kind")
     if not kind:
         raise ConfigurationError(
-            f"{where}.kind is missing. Set it to one of: {', '.join(KINDS)} "
+            f"{where}.kind is missing. Set it to one of: {', '.join(MODULES)} "
             f"(in .dlt/config.toml or as {env_name(f'{where}.kind')})."
         )
-    if kind not in KINDS:
-        raise ConfigurationError(f"{where}.kind = {kind!r} is not one of: {', '.join(KINDS)}.")
+    if kind not in MODULES:
+        raise ConfigurationError(f"{where}.kind = {kind!r} is not one of: {', '.join(MODULES)}.")
     source: Source = import_module(MODULES[kind]).read(name, values, where)
     return source
