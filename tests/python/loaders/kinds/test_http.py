@@ -23,6 +23,8 @@ from loaders.kinds.http import origin_as_sent, origin_of, retry_after
         ("inf", None, None),
         (None, None, None),
     ],
+    # a time in an id would let two workers collect two tests
+    ids=["zero", "seconds", "a day", "a date to come", "a date gone by", "a word", "negative", "infinite", "none"],
 )
 def test_retry_after_is_read(header: str | None, least: float | None, most: float | None):
     seconds = retry_after(header)
