@@ -23,7 +23,8 @@ def connect(env: Mapping[str, str], **login: Any) -> Any:
         "user": env["POSTGRES_USER"],
         "password": env["POSTGRES_PASSWORD"],
         "dbname": env["POSTGRES_DB"],
-        "options": "-c timezone=UTC",
+        # what waits for a lock that nobody lets go is an error, and no test that never ends
+        "options": "-c timezone=UTC -c lock_timeout=60s",
     }
     connection = psycopg2.connect(**{**settings, **login})
     connection.autocommit = True
