@@ -67,22 +67,6 @@ class Source(Protocol):
         """Try the source without loading anything; later steps are left out when an earlier one fails."""
 
 
-class OneEndpoint:
-    """What a source does that has a single address and no reference tables."""
-
-    def fallback(self) -> tuple[str, Source] | None:
-        """See `Source`."""
-        return None
-
-    def references(self) -> Source | None:
-        """See `Source`."""
-        return None
-
-    def reference_tables(self) -> tuple[str, ...]:
-        """See `Source`."""
-        return ()
-
-
 def references_of(sources: Iterable[Source]) -> tuple[Source, ...]:
     """Return the sources with their reference tables only; those that have none are left out."""
     return tuple(found for source in sources if (found := source.references()) is not None)

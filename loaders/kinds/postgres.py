@@ -31,8 +31,8 @@ from loaders.fields import NAME, SETTINGS, Count, Seconds, Template, Texts, as_t
 from loaders.formats.files import Options
 from loaders.formats.raw import PAYLOAD, TEXT, column_names, raw_schema, stamped
 from loaders.kinds.checks import Check, failed_check
+from loaders.kinds.one_endpoint import OneEndpoint
 from loaders.providers import NATIVE
-from loaders.sources import OneEndpoint
 from loaders.templates import fill_template
 
 CONNECT_TIMEOUT_S = 10

@@ -33,8 +33,8 @@ from loaders.formats.raw import PAYLOAD, TEXT, clean_text, raw_schema, stamped, 
 from loaders.imports import import_alone
 from loaders.kinds.checks import Check, failed_check
 from loaders.kinds.http import GuardedSession, origin_as_sent, refused, request_line
+from loaders.kinds.one_endpoint import OneEndpoint
 from loaders.redact import register_secrets
-from loaders.sources import OneEndpoint
 from loaders.templates import check_template, fill_template
 
 PAGINATORS = {

@@ -23,7 +23,7 @@ from loaders.fields import SETTINGS, Count, Name, Seconds, Template, Texts, as_t
 from loaders.formats.files import FORMATS, MIB, Landed, Opened, Options, Piece, Unreadable, format_of, open_file
 from loaders.formats.raw import TEXT, Rejected, raw_schema, rejected_table, shared_column_names, stamped
 from loaders.kinds.checks import Check, failed_check
-from loaders.sources import OneEndpoint
+from loaders.kinds.one_endpoint import OneEndpoint
 from loaders.templates import fill_template
 
 _S3_RIGHTS = {"list": "s3:ListBucket", "read": "s3:GetObject"}

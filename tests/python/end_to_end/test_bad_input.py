@@ -56,12 +56,13 @@ def test_missing_credentials(folder: Path) -> None:
     env = {
         "SOURCES__SHOP__KIND": "postgres",
         "SOURCES__SHOP__CREDENTIALS__HOST": "127.0.0.1",
+        "SOURCES__SHOP__CREDENTIALS__DATABASE": "shop",
+        "SOURCES__SHOP__CREDENTIALS__USERNAME": "loader",
         "SOURCES__SHOP__TABLES__ORDERS__TABLE": "orders",
     }
     run = orchestrate(folder, "--date", "2025-11-16", env=env)
     assert run.exit_code == 2
-    assert "shop" in run.errors
-    assert "password" in run.errors.lower() or "username" in run.errors.lower()
+    assert "sources.shop.credentials.password" in run.errors
 
 
 def test_a_date_without_data(folder: Path) -> None:

@@ -92,15 +92,17 @@ def test_the_day_is_loaded_by_the_child_into_duckdb(configured: dict[str, str], 
 
 
 def test_both_targets_hold_the_same_rows(configured: dict[str, str], tmp_path: Path):
-    code, loaded, errors = run_child(tmp_path / "work", "--target", "postgres")
+    # the warehouse is shared with other tests, and may hold their loads
+    run_id = "both-targets"
+    code, loaded, errors = run_child(tmp_path / "work", "--target", "postgres", "--run-id", run_id)
     assert (code, errors) == (0, "")
     assert {event["status"] for event in loaded.of("source_finished")} == {"loaded"}
     assert not secrets_in(tmp_path, configured)
-    run_child(tmp_path / "duck", "--source", "s3")
+    run_child(tmp_path / "duck", "--source", "s3", "--run-id", run_id)
     sql = (
         "select event_id, user_id, event_type, event_time, amount, quantity, currency, country, "
         "device, payload, load_date, source_object, source_row, load_id, reject_reason "
-        "from raw_s3.events order by source_object, source_row"
+        f"from raw_s3.events where load_id = '{run_id}' order by source_object, source_row"
     )
     there = warehouse_rows(configured, sql)
     assert len(there) == 2500

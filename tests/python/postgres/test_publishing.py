@@ -18,6 +18,7 @@ from postgres.helpers import GOLDEN_DAY, PROJECT, connect, dbt, export_postgres,
 from postgres.tls_proxy import proxy
 
 from supervisor.record.ledger import is_recorded
+from supervisor.record.summary import Summary
 from supervisor.run.publish import PublishError, publish_day
 from supervisor.warehouse.base import WarehouseError
 from supervisor.warehouse.lock import LockHeldError
@@ -81,7 +82,7 @@ def publish(warehouse: PostgresWarehouse, run_id: str, summary: dict[str, Any], 
         DAY,
         run_id,
         TABLES,
-        lambda measured: ({**summary, "run_id": run_id, "finished_at": now}, []),
+        lambda measured: (Summary.model_validate({**summary, "run_id": run_id, "finished_at": now}), []),
         **options,
     )
 
@@ -258,7 +259,8 @@ def test_a_deadlock_is_tried_again(
     query(rival, "lock table metadata.pipeline_runs in exclusive mode")
     update = "update analytics.events set device = device where load_date = '2025-11-16'"
     thread = threading.Thread(target=lambda: (query(rival, update), query(rival, "rollback")), daemon=True)
-    summary = {**published.summary, "run_id": "deadlocked", "finished_at": datetime.now(UTC).isoformat()}
+    now = datetime.now(UTC).isoformat()
+    summary = Summary.model_validate({**published.summary, "run_id": "deadlocked", "finished_at": now})
 
     def conclude(measured: Any) -> Any:
         if not problems:

@@ -28,7 +28,7 @@ import pyarrow as pa
 from loaders.attempt import Attempt, Deadline, Extraction
 from loaders.formats.raw import PAYLOAD, TEXT, raw_schema, stamped
 from loaders.kinds.checks import Check
-from loaders.sources import OneEndpoint
+from loaders.kinds.one_endpoint import OneEndpoint
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,15 @@ def load(source: str, load_id: str | None, **more: Any) -> LoadOutcome:
 
 def summary(run_id: str, status: str = "SUCCESS", **more: Any) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat()
-    given = {"run_id": run_id, "date": DAY.isoformat(), "target": "x", "status": status, "exit_code": 0, "published": 3}
+    given = {
+        "run_id": run_id,
+        "date": DAY.isoformat(),
+        "target": "x",
+        "status": status,
+        "exit_code": 0,
+        "published": 3,
+        "duration_s": 1.0,
+    }
     return {**given, "started_at": now, "finished_at": now, **more}
 
 
@@ -151,7 +159,7 @@ def test_a_run_is_recorded_and_brought_up_to_how_it_ended(raw: Warehouse) -> Non
     state = read_state(raw, DAY)
     assert state.last_run is not None
     assert (state.last_run["status"], state.last_run["exit_code"]) == ("PARTIAL", 3)
-    assert published_summary(state)["report"] == "r.html"
+    assert published_summary(state).report == "r.html"
     assert json.loads(state.last_run["summary"])["run_id"] == "r1"
 
 

@@ -46,7 +46,7 @@ class ScriptedDbt:
         answer = self._answers.pop(0)
         if isinstance(answer, DbtError):
             raise answer
-        return Invocation("id", 0.1, {}, tuple(answer))
+        return Invocation({}, tuple(answer))
 
     @property
     def names(self) -> list[str]:
