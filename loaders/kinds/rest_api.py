@@ -1,7 +1,7 @@
 """Collect a paged JSON endpoint with dlt's `RESTClient`: its paginators, its authentication, its configuration.
 
-What dlt's client leaves open is closed below it, in the session that it sends its requests with (`loaders.kinds.http`;
-RELIABILITY.md has the trials): other origins, a `next` that never ends, an error object in a 200, a deadline.
+What dlt's client leaves open is closed below it, in the session that it sends its requests with (`loaders.kinds.http`):
+other origins, a `next` that never ends, an error object in a 200, a deadline.
 """
 
 from __future__ import annotations

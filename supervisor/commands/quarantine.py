@@ -80,7 +80,7 @@ def show_groups(shelf: Shelf, groups: Sequence[Group], records: int, target: str
     out.line()
     out.line("See the records of a group, whole:")
     out.command(command_line(shelf.day, target, words))
-    out.line("After the rule, the mapping or the missing user has been mended:")
+    out.line("After the rule, the mapping or the missing user has been fixed:")
     out.command(command_line(shelf.day, target, "replay", options=shelf.options))
 
 
