@@ -50,7 +50,10 @@ def run(request: Request, console_mode: ConsoleMode, *, as_json: bool) -> int:
 
 def replay(request: Request, console_mode: ConsoleMode, *, read_references: bool, as_json: bool) -> int:
     """Build a day again from the raw records that are there."""
-    work = lambda outlets: run_replay(request, outlets, read_references=read_references)  # noqa: E731
+
+    def work(outlets: Outlets) -> Result:
+        return run_replay(request, outlets, read_references=read_references)
+
     return _ended(_run(request, console_mode, work), as_json)
 
 
