@@ -3,15 +3,16 @@
     after this in the graph, and what is read here is what it held before. No rows before the first run.
 -#}
 {% macro quarantined_before() -%}
-    {%- set published = adapter.get_relation(target.database, 'quarantine', 'quarantined_events') if execute -%}
+    {%- set published = adapter.get_relation(target.database, 'quarantine', 'quarantined_records') if execute -%}
     {%- if published is not none and published -%}
     {%- set columns = adapter.get_columns_in_relation(published) | map(attribute='name') | list -%}
     select
         load_date,
+        entity,
         source,
         source_object,
         source_row,
-        event_id,
+        record_key,
         reasons,
         payload,
         run_id,
@@ -22,7 +23,7 @@
     select
         cast(null as date) as load_date,
         cast(null as bigint) as source_row,
-        {%- for column in ['source', 'source_object', 'event_id', 'reasons', 'payload', 'run_id', 'replayed_by_run'] %}
+        {%- for column in ['entity', 'source', 'source_object', 'record_key', 'reasons', 'payload', 'run_id', 'replayed_by_run'] %}
         cast(null as {{ dbt.type_string() }}) as {{ column }}{{ ',' if not loop.last }}
         {%- endfor %}
     where 1 = 0

@@ -16,3 +16,18 @@
     {%- endif -%}
     {{ return(found[0]) }}
 {%- endmacro %}
+
+{#- The feeds of all entities, as pairs of declaration and staging model: what the checked records stand on, and do not refer to. -#}
+{% macro feeds_of_entities() -%}
+    {%- set pairs = [] -%}
+    {%- for declared in entities() if declared.fields -%}
+        {%- set referred = declared.checks | map(attribute='model', default='') | list + declared.checks | map(attribute='from', default='') | list -%}
+        {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == 'int_' ~ declared.name ~ '_checked' -%}
+            {%- for unique_id in node.depends_on.nodes if unique_id in graph.nodes -%}
+                {%- set model = graph.nodes[unique_id] -%}
+                {%- if model.resource_type == 'model' and model.name not in referred %}{% do pairs.append((declared, model.name)) %}{% endif -%}
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(pairs) }}
+{%- endmacro %}

@@ -4,5 +4,5 @@
 {%- endmacro %}
 
 {% macro default__record_payload(fields) -%}
-    cast(json_object({% for field in fields %}'{{ field }}', {{ field }}{{ ', ' if not loop.last }}{% endfor %}) as varchar)
+    cast(json_object({% for field in fields %}'{{ field }}', {{ adapter.quote(field) }}{{ ', ' if not loop.last }}{% endfor %}) as varchar)
 {%- endmacro %}

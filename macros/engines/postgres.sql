@@ -112,7 +112,7 @@
 {% macro postgres__record_payload(fields) -%}
     concat(
         {%- for field in fields %}
-        '{{ '{' if loop.first else ',' }}"{{ field }}":', coalesce(cast(to_json({{ field }}) as text), 'null'),
+        '{{ '{' if loop.first else ',' }}"{{ field }}":', coalesce(cast(to_json({{ adapter.quote(field) }}) as text), 'null'),
         {%- endfor %}
         '}'
     )
@@ -135,14 +135,18 @@
 {#- Numbers of the accepted form always cast, and asking would cost as much as casting; of dates the 30th of February must be asked. -#}
 {% macro postgres__try_cast(expression, type, form) -%}
     case
-        when {{ expression }} ~ '{{ form }}'
-        {%- if type != 'timestamptz' %}
+        when {% if form %}{{ expression }} ~ '{{ form }}'{% else %}pg_input_is_valid({{ expression }}, '{{ type }}'){% endif %}
+        {%- if type in ('date', 'timestamp', 'timestamptz', 'double precision') %} and pg_input_is_valid({{ expression }}, '{{ type }}'){% endif %}
             then cast({{ expression }} as {{ type }})
-        {%- else %} and pg_input_is_valid({{ expression }}, '{{ type }}')
-            -- without a zone it would be taken as the session's local time
-            then cast({{ expression }} || case when {{ expression }} ~ '(Z|[+-][0-9:]{5})$' then '' else 'Z' end as {{ type }})
-        {%- endif %}
     end
+{%- endmacro %}
+
+{% macro postgres__matches_pattern(expression, pattern) -%}
+    {{ expression }} ~ {{ pattern }}
+{%- endmacro %}
+
+{% macro postgres__split(expression) -%}
+    string_to_array({{ expression }}, ',')
 {%- endmacro %}
 
 {#-

@@ -1,93 +1,68 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
+    on_schema_change='sync_all_columns',
     full_refresh=false,
     pre_hook="{{ forget_measurements() }}",
 ) }}
 
-with figures as (
+{%- do ref('int_day_figures') %}{% do ref('int_findings') %}
+{%- set thresholds = thresholds() %}
 
-    select * from {{ ref('int_day_figures') }}
-
-),
-
-measured as (
-
-    select
-        source,
-        'transformation' as dimension,
-        'records_transformed' as check_name,
-        count_collected as attempted,
-        count_quarantined as failed,
-        1 - {{ var('failure_rate_threshold') }} as threshold
-    from figures
-
-    union all
-
-    select
-        source,
-        'completeness' as dimension,
-        'required_fields_present' as check_name,
-        count_transformed as attempted,
-        count_missing_required as failed,
-        {{ var('completeness_threshold') }} as threshold
-    from figures
-
-    union all
-
-    select
-        source,
-        'accuracy' as dimension,
-        'amount_in_range' as check_name,
-        count_transformed as attempted,
-        count_out_of_range - count_corrected as failed,
-        {{ var('accuracy_threshold') }} as threshold
-    from figures
-
-    union all
-
-    select
-        source,
-        'consistency' as dimension,
-        'user_exists' as check_name,
-        count_transformed as attempted,
-        count_orphans as failed,
-        {{ var('consistency_threshold') }} as threshold
-    from figures
-    where count_orphans is not null
+with measured as (
+    {% for declared in entities() if declared.fields %}
+    {{ measurements_of(declared) }}
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 
 ),
 
-scored as (
+held as (
 
     select
-        {{ load_date() }} as load_date,
-        source,
-        dimension,
-        check_name,
-        attempted,
-        failed,
+        measured.*,
+        cast(
+            case
+                {%- for one in thresholds if one.entity %}
+                when entity = '{{ one.entity }}' and dimension = '{{ one.dimension }}' then {{ one.threshold }}
+                {%- endfor %}
+                {%- for one in thresholds if not one.entity %}
+                when dimension = '{{ one.dimension }}' then {{ one.threshold }}
+                {%- endfor %}
+                else 0
+            end as numeric(9, 8)
+        ) as threshold,
         case
-            when attempted = 0 then cast(1 as numeric(9, 8))
-            else {{ share_of('(attempted - failed)', 'attempted') }}
-        end as score,
-        cast(threshold as numeric(9, 8)) as threshold,
-        case
-            when attempted = 0 then true
-            {%- for dimension, name in [
-                ('transformation', 'failure_rate'),
-                ('completeness', 'completeness'),
-                ('accuracy', 'accuracy'),
-                ('consistency', 'consistency'),
-            ] if var(name ~ '_strict') %}
-            -- below the threshold, and not at it
-            when dimension = '{{ dimension }}' then attempted - failed > cast(threshold as numeric(9, 8)) * attempted
+            {%- for one in thresholds if one.entity %}
+            when entity = '{{ one.entity }}' and dimension = '{{ one.dimension }}' then {{ 'true' if one.strict else 'false' }}
             {%- endfor %}
-            else attempted - failed >= cast(threshold as numeric(9, 8)) * attempted
-        end as passed,
-        cast({{ var('iteration') | int }} as integer) as iteration
+            {%- for one in thresholds if not one.entity %}
+            when dimension = '{{ one.dimension }}' then {{ 'true' if one.strict else 'false' }}
+            {%- endfor %}
+            else false
+        end as is_strict
     from measured
 
 )
 
-select * from scored
+select
+    {{ load_date() }} as load_date,
+    entity,
+    source,
+    dimension,
+    attempted,
+    failed,
+    failed_before as failed_before_corrections,
+    case
+        when attempted = 0 then cast(1 as numeric(9, 8))
+        else {{ share_of('(attempted - failed)', 'attempted') }}
+    end as score,
+    threshold,
+    case
+        when attempted = 0 then true
+        -- below the threshold, and not at it
+        when is_strict then attempted - failed > threshold * attempted
+        else attempted - failed >= threshold * attempted
+    end as passed,
+    cast({{ var('iteration') | int }} as integer) as iteration
+from held

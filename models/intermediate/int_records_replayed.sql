@@ -6,14 +6,17 @@ with quarantined_before as (
 ),
 
 passing as (
-
+    {% for declared in entities() if declared.fields %}
     select
+        '{{ declared.name }}' as entity,
         source,
         source_object,
         source_row,
-        event_id
-    from {{ ref('int_events_parsed') }}
+        {{ record_key(declared) }} as record_key
+    from {{ ref('int_' ~ declared.name ~ '_checked') }}
     where failure_reasons is null
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 
 ),
 
@@ -22,10 +25,11 @@ replayed as (
 
     select
         quarantined_before.load_date,
+        quarantined_before.entity,
         quarantined_before.source,
         quarantined_before.source_object,
         quarantined_before.source_row,
-        passing.event_id,
+        passing.record_key,
         quarantined_before.reasons,
         quarantined_before.payload,
         quarantined_before.run_id,
@@ -33,10 +37,11 @@ replayed as (
     from quarantined_before
     inner join passing
         on
-            quarantined_before.source = passing.source
+            quarantined_before.entity = passing.entity
+            and quarantined_before.source = passing.source
             and quarantined_before.source_object = passing.source_object
             and quarantined_before.source_row = passing.source_row
-            and coalesce(quarantined_before.event_id, passing.event_id) = passing.event_id
+            and coalesce(quarantined_before.record_key, passing.record_key) = passing.record_key
 
 )
 

@@ -16,11 +16,17 @@ figures as (
 select
     {{ load_date() }} as load_date,
     {{ run_id() }} as run_id,
+    figures.entity,
     figures.source,
     cast(loads.load_id as {{ dbt.type_string() }}) as load_id,
     cast(loads.location as {{ dbt.type_string() }}) as source_location,
     cast('raw_' || figures.source as {{ dbt.type_string() }}) as raw_schema,
-    cast('analytics.events' as {{ dbt.type_string() }}) as target_table,
+    case figures.entity
+        {%- for declared in entities(stage=none) if declared.fields %}
+        when '{{ declared.name }}' then cast('{{ declared.schema }}.{{ declared.alias }}' as {{ dbt.type_string() }})
+        {%- endfor %}
+        else cast('' as {{ dbt.type_string() }})
+    end as target_table,
     figures.count_collected,
     figures.count_quarantined,
     figures.count_duplicates,

@@ -1,87 +1,81 @@
-with corrected_amounts as (
-
-    select * from {{ ref('int_corrected_amounts') }}
-
-),
-
-parsed as (
-
-    select * from {{ ref('int_events_parsed') }}
-
-),
-
 -- what was removed as a duplicate or quarantined was not changed, so it has no correction
-publishable as (
+with changed as (
 
-    select
-        parsed.record_id,
-        parsed.source,
-        parsed.event_id,
-        parsed.source_object,
-        parsed.source_row,
-        parsed.defaulted_fields,
-        parsed.amount
-    from parsed
+    select * from {{ ref('int_findings') }} as findings
     where
-        parsed.failure_reasons is null
-        and (parsed.defaulted_fields is not null or parsed.is_out_of_range)
+        outcome in ('corrected', 'defaulted')
         and not exists (
             select 1 from {{ ref('int_duplicates') }} as duplicates
-            where duplicates.record_id = parsed.record_id
+            where duplicates.entity = findings.entity and duplicates.record_id = findings.record_id
         )
 
 ),
 
-amounts as (
+-- a value may have failed several checks of its field, and was corrected once
+corrected as (
 
     select
-        publishable.source,
-        publishable.event_id,
-        publishable.source_object,
-        publishable.source_row,
-        'amount' as field,
-        cast(corrected_amounts.amount_before as {{ dbt.type_string() }}) as value_before,
-        cast(corrected_amounts.amount_after as {{ dbt.type_string() }}) as value_after,
-        corrected_amounts.rule_id
-    from publishable
-    inner join corrected_amounts on publishable.record_id = corrected_amounts.record_id
+        corrections.entity,
+        corrections.source,
+        corrections.record_key,
+        corrections.source_object,
+        corrections.source_row,
+        corrections.field,
+        corrections.value_before,
+        corrections.value_after,
+        corrections.rule_id
+    from {{ ref('int_corrections_in_force') }} as corrections
+    where exists (
+        select 1 from changed
+        where
+            changed.outcome = 'corrected'
+            and changed.entity = corrections.entity
+            and changed.record_id = corrections.record_id
+            and changed.field = corrections.field
+    )
 
 ),
 
-defaults as (
+defaulted as (
 
     select
-        publishable.source,
-        publishable.event_id,
-        publishable.source_object,
-        publishable.source_row,
-        default_values.field,
+        entity,
+        source,
+        record_key,
+        source_object,
+        source_row,
+        field,
         cast(null as {{ dbt.type_string() }}) as value_before,
-        cast(default_values.default_value as {{ dbt.type_string() }}) as value_after,
-        'default_' || default_values.field as rule_id
-    from publishable
-    inner join {{ ref('default_values') }} as default_values
-        on ',' || publishable.defaulted_fields || ',' like '%,' || default_values.field || ',%'
+        case
+            {%- for declared in entities() %}{% for field in declared.fields if field.missing == 'default' %}
+            when entity = '{{ declared.name }}' and field = '{{ field.name }}' then {{ "'" ~ field.default | string | replace("'", "''") ~ "'" }}
+            {%- endfor %}{% endfor %}
+            else ''
+        end as value_after,
+        'default_' || field as rule_id
+    from changed
+    where outcome = 'defaulted'
 
 ),
 
 corrections as (
 
-    select * from amounts
+    select * from corrected
     union all
-    select * from defaults
+    select * from defaulted
 
 )
 
 select
     {{ load_date() }} as load_date,
-    source,
-    event_id,
+    cast(entity as {{ dbt.type_string() }}) as entity,
+    cast(source as {{ dbt.type_string() }}) as source,
+    record_key,
     source_object,
     source_row,
     cast(field as {{ dbt.type_string() }}) as field,
     value_before,
-    value_after,
+    cast(value_after as {{ dbt.type_string() }}) as value_after,
     cast(rule_id as {{ dbt.type_string() }}) as rule_id,
     {{ run_id() }} as run_id
 from corrections

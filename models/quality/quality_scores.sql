@@ -10,9 +10,9 @@ with scores as (
 select
     load_date,
     {{ run_id() }} as run_id,
+    entity,
     source,
     dimension,
-    check_name,
     attempted,
     failed,
     score,

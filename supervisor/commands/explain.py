@@ -349,10 +349,11 @@ def _show_decisions(decisions: Sequence[Mapping[str, Any]], out: Terminal) -> No
 def _show_changes(summary: Summary, visible_run: str | None, out: Terminal) -> None:
     _heading("What it changed", out)
     if summary.has_published:
-        _item(f"analytics.events: {summary.date} replaced, {plural(summary.published, 'row')}", out)
+        for entity in summary.entities.values():
+            _item(f"{entity.table}: {summary.date} replaced, {plural(entity.published, 'row')}", out)
         for records, words in (
-            (summary.quarantined, "quarantine.quarantined_events: {}"),
-            (summary.corrected, "quality.corrections: {} with a corrected amount"),
+            (summary.quarantined, "quarantine.quarantined_records: {}"),
+            (summary.corrected, "quality.corrections: {} with a corrected value"),
             (summary.defaults_applied, "quality.corrections: {} with a default value"),
             (summary.duplicates, "removed as duplicates: {}"),
         ):

@@ -80,7 +80,7 @@ def show_groups(shelf: Shelf, groups: Sequence[Group], records: int, target: str
     out.line()
     out.line("See the records of a group, whole:")
     out.command(command_line(shelf.day, target, words))
-    out.line("After the rule, the mapping or the missing user has been fixed:")
+    out.line("After the rule, the mapping or the missing reference has been fixed:")
     out.command(command_line(shelf.day, target, "replay", options=shelf.options))
 
 
@@ -90,8 +90,9 @@ def show_records(records: Iterable[Mapping[str, Any]], found: int, out: Terminal
     for record in records:
         shown += 1
         out.line(f"{record['source']}  {record['source_object']}  row {record['source_row']}", "bold")
+        out.line(f"  Entity    {record['entity']}")
         out.line(f"  Reasons   {', '.join(record['reasons'].split(','))}")
-        out.line(f"  Event id  {visible_text(record['event_id']) or '-'}")
+        out.line(f"  Key       {visible_text(record['record_key']) or '-'}")
         out.line(f"  Status    {_status(record)}")
         payload = record["payload"]
         out.line(f"  Payload   {'none: the record could not be read' if payload is None else visible_text(payload)}")

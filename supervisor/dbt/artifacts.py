@@ -122,19 +122,3 @@ def published_tables(nodes: Mapping[str, Any]) -> list[str]:
         for node in nodes.values()
         if node["resource_type"] == "model" and node["config"]["materialized"] == "day_partition"
     )
-
-
-def type_conversions(nodes: Mapping[str, Any]) -> dict[str, int]:
-    """How many fields each staging model gives another type, by the model's name.
-
-    A column that says which raw field it comes from (`config.meta.raw_field`, `raw_type`) is a field mapping; where
-    the types differ it is a conversion.
-    """
-    counts: dict[str, int] = {}
-    for node in nodes.values():
-        columns = node.get("columns", {}).values() if node["resource_type"] == "model" else ()
-        mapped = [c for c in columns if "raw_field" in (c.get("config", {}).get("meta") or c.get("meta") or {})]
-        if mapped:
-            metas = [(column["data_type"], column.get("config", {}).get("meta") or column["meta"]) for column in mapped]
-            counts[node["name"]] = sum(1 for data_type, meta in metas if meta["raw_type"] != data_type)
-    return counts

@@ -94,7 +94,7 @@ _ALL = (
     Metric("records_published", "count", "any", "publish", True,
            "records of the day that are published", ("records published", "published records")),
     Metric("duplicates_published", "count", "low", "publish", True,
-           "records to publish whose event_id is there already, in the day or the look-back",
+           "records to publish whose key is there already, in the day or the look-back",
            ("duplicates published", "published duplicates")),
     Metric("rerun_leftovers", "count", "low", "publish", False,
            "idempotency: rows of the day's published partition that this publish did not write",

@@ -2,7 +2,7 @@
 
 What can be done about a failed test stands in the test itself, as `config.meta`:
 
-    meta: {dimension: accuracy, remedy: cleanse, tier: 1, rebuild: int_corrected_amounts+}
+    meta: {dimension: accuracy, remedy: cleanse, tier: 1, rebuild: int_corrections_in_force+}
 
 `remedy` is `cleanse` (apply the rules up to `tier`, rebuild what `rebuild` selects, measure again), `escalate` (the
 default) or `report`. So a check with its remedy is a change of the dbt project only.

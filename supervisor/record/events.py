@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from supervisor.dbt.entities import Entity
 from supervisor.goal.criteria import CriterionResult
 from supervisor.record.figures import DayFigures
 from supervisor.record.ledger import LoadOutcome
@@ -158,10 +159,10 @@ class RawRecordsKept(Event):
 
 @dataclass(frozen=True)
 class Transformed(Event):
-    """The day is built; `conversions` are fields with another type, by staging model."""
+    """The day is built; `conversions` are fields that were given another type than they came in."""
 
     figures: Mapping[str, DayFigures]
-    conversions: Mapping[str, int]
+    conversions: int
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,7 @@ class Measured(Event):
 
     figures: Mapping[str, DayFigures]
     criteria: Sequence[CriterionResult]
+    entities: Sequence[Entity]
 
 
 # ---------------------------------------------------------------- publish
@@ -209,9 +211,10 @@ class Measured(Event):
 
 @dataclass(frozen=True)
 class PublishStarted(Event):
-    """The day goes into the published tables of a warehouse."""
+    """The day goes into the published tables of a warehouse; `marts` are those of the entities, as `schema.table`."""
 
     warehouse: str
+    marts: Sequence[str]
 
 
 @dataclass(frozen=True)

@@ -2,56 +2,74 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
+from supervisor.dbt.entities import Entity
 from supervisor.record.ledger import LoadOutcome
 from supervisor.warehouse.base import Session
 
 
 @dataclass(frozen=True)
+class Measured:
+    """Records held against a dimension: how many, and how many have something open in it, now and as received."""
+
+    attempted: int = 0
+    failed: int = 0
+    failed_before: int = 0
+
+    @property
+    def share(self) -> Fraction | None:
+        """Share that has nothing open; None without records."""
+        return _share(self.attempted - self.failed, self.attempted)
+
+
+_NOTHING = Measured()
+
+
+@dataclass(frozen=True)
 class DayFigures:
-    """Counts of records, of one source or of the whole day.
+    """Counts of records, of one entity and source, or of several together.
 
     Attributes:
         defaulted: Records with at least one default value.
-        orphans: Events to publish whose user does not exist; None when no users are known.
+        versions: Duplicates that say something else than the record that won.
+        dimensions: What was measured; a dimension of which nothing can be said is not there.
     """
 
     collected: int = 0
     quarantined: int = 0
     transformed: int = 0
     defaulted: int = 0
-    missing_required: int = 0
-    out_of_range: int = 0
     corrected: int = 0
     duplicates: int = 0
+    versions: int = 0
     anomalies: int = 0
     late: int = 0
-    orphans: int | None = 0
     published: int = 0
+    dimensions: Mapping[str, Measured] = field(default_factory=dict)
+
+    @property
+    def missing_required(self) -> int:
+        """Transformed records without a required field."""
+        return self.dimensions.get("completeness", _NOTHING).failed
+
+    @property
+    def out_of_range(self) -> int:
+        """Transformed records with a value that is not right, as received."""
+        return self.dimensions.get("accuracy", _NOTHING).failed_before
 
     @property
     def flagged(self) -> int:
-        """Out-of-range records that no rule could correct."""
-        return self.out_of_range - self.corrected
+        """Those of them that no rule could correct."""
+        return self.dimensions.get("accuracy", _NOTHING).failed
 
-    @property
-    def completeness(self) -> Fraction | None:
-        """Share of transformed records with all required fields; None without records."""
-        return _share(self.transformed - self.missing_required, self.transformed)
-
-    @property
-    def accuracy(self) -> Fraction | None:
-        """Share of transformed records in range, corrected ones among them."""
-        return _share(self.transformed - self.flagged, self.transformed)
-
-    @property
-    def consistency(self) -> Fraction | None:
-        """Share of transformed records whose references exist; None when there is nothing to refer to."""
-        return None if self.orphans is None else _share(self.transformed - self.orphans, self.transformed)
+    def score(self, dimension: str) -> Fraction | None:
+        """Share of transformed records with nothing open in a dimension; None when it was not measured."""
+        return self.dimensions.get(dimension, _NOTHING).share
 
     @property
     def failure_rate(self) -> Fraction | None:
@@ -64,27 +82,60 @@ class DayFigures:
         return abs(self.collected - self.published - self.quarantined - self.duplicates)
 
 
-_COUNTS = tuple(count.name for count in fields(DayFigures))
+_COUNTS = tuple(count.name for count in fields(DayFigures) if count.name != "dimensions")
+# by entity and source
+Cells = Mapping[tuple[str, str], DayFigures]
 
 
 def _share(part: int, whole: int) -> Fraction | None:
     return Fraction(part, whole) if whole else None
 
 
-def read_figures(session: Session) -> dict[str, DayFigures]:
-    """Read the day's figures by source from where dbt built them."""
-    rows = session.query("select * from intermediate.int_day_figures")
-    return {row["source"]: DayFigures(**{name: row[f"count_{name}"] for name in _COUNTS}) for row in rows}
+def read_figures(session: Session) -> dict[tuple[str, str], DayFigures]:
+    """Read the day's figures by entity and source from where dbt built them."""
+    measured: dict[tuple[str, str], dict[str, Measured]] = defaultdict(dict)
+    for row in session.query(
+        "select entity, source, dimension, attempted, failed, failed_before_corrections from intermediate.int_quality_scores "
+        "where iteration = (select max(iteration) from intermediate.int_quality_scores) and dimension <> 'transformation'"
+    ):
+        measured[row["entity"], row["source"]][row["dimension"]] = Measured(
+            row["attempted"], row["failed"], row["failed_before_corrections"]
+        )
+    return {
+        (row["entity"], row["source"]): DayFigures(
+            **{name: row[f"count_{name}"] for name in _COUNTS}, dimensions=measured[row["entity"], row["source"]]
+        )
+        for row in session.query("select * from intermediate.int_day_figures")
+    }
 
 
-def total_of(figures: Mapping[str, DayFigures]) -> DayFigures:
-    """Add up the sources."""
+def by_source(cells: Cells) -> dict[str, DayFigures]:
+    """Add up the entities of each source."""
+    names = dict.fromkeys(source for _, source in cells)
+    return {name: total_of({key: one for key, one in cells.items() if key[1] == name}) for name in names}
 
-    def add(name: str) -> int | None:
-        values = [getattr(one, name) for one in figures.values()]
-        return None if any(value is None for value in values) else sum(values)
 
-    return DayFigures(**{name: add(name) for name in _COUNTS})  # type: ignore[arg-type]
+def by_entity(cells: Cells) -> dict[str, DayFigures]:
+    """Add up the sources of each entity."""
+    names = dict.fromkeys(entity for entity, _ in cells)
+    return {name: total_of({key: one for key, one in cells.items() if key[0] == name}) for name in names}
+
+
+def total_of(figures: Mapping[Any, DayFigures]) -> DayFigures:
+    """Add up figures, whatever they are of."""
+    dimensions = dict.fromkeys(name for one in figures.values() for name in one.dimensions)
+    return DayFigures(
+        **{name: sum(getattr(one, name) for one in figures.values()) for name in _COUNTS},
+        dimensions={
+            name: Measured(
+                *(
+                    sum(getattr(one.dimensions.get(name, _NOTHING), part.name) for one in figures.values())
+                    for part in fields(Measured)
+                )
+            )
+            for name in dimensions
+        },
+    )
 
 
 def measurements(
@@ -101,9 +152,9 @@ def measurements(
         "unhandled_source_failures": len(unexplained),
         "failure_rate": total.failure_rate,
         "default_rate": _share(total.defaulted, total.transformed),
-        "completeness": total.completeness,
-        "accuracy": total.accuracy,
-        "consistency": total.consistency,
+        "completeness": total.score("completeness"),
+        "accuracy": total.score("accuracy"),
+        "consistency": total.score("consistency"),
         "anomaly_rate": _share(total.anomalies, total.transformed),
         "duplicate_rate": _share(total.duplicates, total.transformed),
         "records_lost": sum(one.lost for one in figures.values()),
@@ -112,10 +163,10 @@ def measurements(
 
 
 def figures_of_summary(
-    figures: Mapping[str, DayFigures], outcomes: Mapping[str, LoadOutcome], run_ids: Mapping[str, str]
+    cells: Cells, entities: Mapping[str, Entity], outcomes: Mapping[str, LoadOutcome], run_ids: Mapping[str, str]
 ) -> dict[str, Any]:
     """The keys of `summary.json` that come from the day's figures; run_ids says which run collected each source."""
-    total = total_of(figures)
+    figures, total = by_source(cells), total_of(cells)
     sources = {}
     for name, outcome in outcomes.items():
         one = figures.get(name, DayFigures())
@@ -136,6 +187,18 @@ def figures_of_summary(
         }
     return {
         "sources": sources,
+        "entities": {
+            name: {
+                "table": entities[name].table,
+                "key": list(entities[name].key),
+                "lookback_days": entities[name].lookback_days,
+                "holds": dict(entities[name].holds),
+                "outliers": dict(entities[name].outliers),
+                **{count: getattr(one, count) for count in _COUNTS},
+                "dimensions": {dimension: asdict(measured) for dimension, measured in one.dimensions.items()},
+            }
+            for name, one in by_entity(cells).items()
+        },
         "collected": total.collected,
         "transformed": total.transformed,
         "quarantined": total.quarantined,
@@ -145,12 +208,13 @@ def figures_of_summary(
         "corrected": total.corrected,
         "flagged": total.flagged,
         "duplicates": total.duplicates,
+        "versions": total.versions,
         "anomalies": total.anomalies,
         "late": total.late,
         "published": total.published,
-        "completeness": _float(total.completeness),
-        "accuracy": _float(total.accuracy),
-        "consistency": _float(total.consistency),
+        "completeness": _float(total.score("completeness")),
+        "accuracy": _float(total.score("accuracy")),
+        "consistency": _float(total.score("consistency")),
         "failure_rate": _float(total.failure_rate),
     }
 

@@ -268,8 +268,8 @@ def correct_run(session: Session, summary: Mapping[str, Any], decisions: Sequenc
 def record_scores(session: Session, run_id: str) -> None:
     """Keep the measurements of a run that publishes nothing; those of published days are in quality.quality_scores."""
     session.execute(
-        "insert into metadata.unpublished_scores (run_id, load_date, source, dimension, check_name, attempted, failed, score, "
-        "threshold, passed, iteration) select cast(? as varchar(64)), load_date, source, dimension, check_name, attempted, failed, "
+        "insert into metadata.unpublished_scores (run_id, load_date, entity, source, dimension, attempted, failed, score, "
+        "threshold, passed, iteration) select cast(? as varchar(64)), load_date, entity, source, dimension, attempted, failed, "
         "score, threshold, passed, iteration from intermediate.int_quality_scores",
         (run_id,),
     )

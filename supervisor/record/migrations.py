@@ -6,8 +6,8 @@ Each migration has a number, is never edited once released, and keeps what is th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from supervisor.warehouse.base import Session, WarehouseError
@@ -20,11 +20,13 @@ class Migration:
     Attributes:
         version: Its number, from 1 without gaps.
         statements: For every target; such that a warehouse that was made before migrations were counted can run them too.
+        for_tables: Further ones, by the table that must be there for them.
     """
 
     version: int
     name: str
     statements: tuple[str, ...]
+    for_tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 MIGRATIONS: tuple[Migration, ...] = (
@@ -111,6 +113,30 @@ MIGRATIONS: tuple[Migration, ...] = (
             """,
         ),
     ),
+    Migration(
+        4,
+        "any number of entities",
+        (
+            "alter table metadata.unpublished_scores add column if not exists entity varchar(64) default 'events'",
+            "alter table metadata.unpublished_scores drop column if exists check_name",
+        ),
+        # tables that dbt makes; of one that an older release has made, the rows are those of its one entity
+        {
+            "quarantine.quarantined_events": (
+                "alter table quarantine.quarantined_events rename to quarantined_records",
+                "alter table quarantine.quarantined_records rename column event_id to record_key",
+                "alter table quarantine.quarantined_records add column entity varchar default 'events'",
+            ),
+            "quality.corrections": (
+                "alter table quality.corrections rename column event_id to record_key",
+                "alter table quality.corrections add column entity varchar default 'events'",
+            ),
+            "quality.quality_scores": (
+                "alter table quality.quality_scores add column entity varchar default 'events'",
+            ),
+            "metadata.lineage": ("alter table metadata.lineage add column entity varchar default 'events'",),
+        },
+    ),
 )
 
 
@@ -134,6 +160,10 @@ def migrate(session: Session, migrations: Sequence[Migration] = MIGRATIONS) -> l
     for migration in pending:
         for statement in migration.statements:
             session.execute(statement)
+        for table, statements in migration.for_tables.items():
+            if _exists(session, table):
+                for statement in statements:
+                    session.execute(statement)
         session.execute(
             "insert into metadata.schema_migrations (version, name, applied_at) values (?, ?, ?)",
             (migration.version, migration.name, datetime.now(UTC)),
@@ -162,6 +192,11 @@ def applied_versions(session: Session) -> set[int]:
     if not found:
         return set()
     return {row["version"] for row in session.query("select version from metadata.schema_migrations")}
+
+
+def _exists(session: Session, table: str) -> bool:
+    query = "select 1 as found from information_schema.tables where table_schema = ? and table_name = ?"
+    return bool(session.query(query, tuple(table.split("."))))
 
 
 def _create_ledger_of_migrations(session: Session) -> None:

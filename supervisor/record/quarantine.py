@@ -14,14 +14,15 @@ from supervisor.record.history import newest_run, read_runs
 from supervisor.record.ledger import table_exists
 from supervisor.warehouse.base import Session
 
-PUBLISHED = "quarantine.quarantined_events"
-HELD_BACK = "intermediate.quarantined_events__day"
+PUBLISHED = "quarantine.quarantined_records"
+HELD_BACK = "intermediate.quarantined_records__day"
 FIELDS = (
     "load_date",
+    "entity",
     "source",
     "source_object",
     "source_row",
-    "event_id",
+    "record_key",
     "reasons",
     "status",
     "run_id",
@@ -134,7 +135,7 @@ def find_shelf(session: Session, day: date, target: str, *, held_back: bool = Fa
 
 def _build_run(session: Session, day: date) -> str | None:
     """The run whose build of the day was not published, if dbt's views still hold it."""
-    if not table_exists(session, "intermediate", "quarantined_events__day"):
+    if not table_exists(session, "intermediate", "quarantined_records__day"):
         return None
     rows = session.query(f"select run_id from {HELD_BACK} where load_date = ? and status = 'open' limit 1", (day,))
     if not rows:

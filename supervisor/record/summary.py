@@ -82,6 +82,39 @@ class Source(Part):
         return self.reason or "no reason recorded"
 
 
+class Measurement(Part):
+    """Records held against a dimension: how many, and how many have something open in it, now and as received."""
+
+    attempted: int = 0
+    failed: int = 0
+    failed_before: int = 0
+
+
+class Entity(Part):
+    """What came of an entity: counts of records, where they are published, and what is said of them there.
+
+    `holds` has, by dimension, the column that says whether nothing is open in it; `outliers` the fields whose outliers are
+    marked, each with the field that they are compared within.
+    """
+
+    table: str
+    key: tuple[str, ...] = ()
+    lookback_days: int | None = None
+    holds: dict[str, str] = {}
+    outliers: dict[str, str | None] = {}
+    collected: int = 0
+    quarantined: int = 0
+    transformed: int = 0
+    defaulted: int = 0
+    corrected: int = 0
+    duplicates: int = 0
+    versions: int = 0
+    anomalies: int = 0
+    late: int = 0
+    published: int = 0
+    dimensions: dict[str, Measurement] = {}
+
+
 class Criterion(Part):
     """A line of the goal; `met` is None where it is not checked (without a metric) or not measured."""
 
@@ -186,6 +219,7 @@ class Summary(Part):
     peak_memory_mb: Number | None = None
     phases: dict[str, Phase] = {}
     sources: dict[str, Source] = {}
+    entities: dict[str, Entity] = {}
     collected: int = 0
     transformed: int = 0
     quarantined: int = 0
@@ -195,6 +229,7 @@ class Summary(Part):
     corrected: int = 0
     flagged: int = 0
     duplicates: int = 0
+    versions: int = 0
     anomalies: int = 0
     late: int = 0
     published: int = 0
@@ -241,6 +276,16 @@ class Summary(Part):
         if self.outcome is Outcome.NOTHING_TO_DO:
             return False
         return self.has_published or ("publish" in self.phases and self.phases["publish"].is_completed)
+
+    def where_not(self, dimension: str) -> str:
+        """Where the records lie that have something open in a dimension, for people."""
+        found = [f"{one.table}, not {one.holds[dimension]}" for one in self.entities.values() if dimension in one.holds]
+        return "; ".join(found) or ", ".join(one.table for one in self.entities.values())
+
+    @property
+    def where_outliers(self) -> str:
+        """Where the statistical outliers lie, for people."""
+        return "; ".join(f"{one.table}, is_anomaly" for one in self.entities.values() if one.outliers)
 
     @property
     def missing(self) -> list[Source]:

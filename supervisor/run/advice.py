@@ -18,11 +18,11 @@ _ADVICE = {
     "failure_rate": "see what the rejected records have in common ({quarantine}); have the feed fixed or map what is "
     "new in models/staging",
     "completeness": "ask the feed's owner why required fields are missing",
-    "accuracy": "if the amounts are right, widen the ranges in seeds/event_types.csv; if they can be corrected with "
-    "evidence, add a rule to seeds/cleansing_rules.csv; otherwise have the feed fixed",
-    "consistency": "check that the users table is complete for the day",
+    "accuracy": "if the values are right, widen their range; if they can be corrected with evidence, add a rule to "
+    "the corrections of the field, in the yml of the mart; otherwise have the feed fixed",
+    "consistency": "check that what the records refer to is complete for the day",
     "records_lost": "a model drops or repeats records: see the conservation test's rows, and what changed in models/",
-    "duplicates_published": "see what changed in int_duplicates: an event would be published twice",
+    "duplicates_published": "see what changed in int_duplicates: a record would be published twice",
     "sources_failed": "bring the missing source back, or name it in goal.md as one that may be missing",
     "sources_loaded": "bring the missing sources back",
 }

@@ -156,7 +156,7 @@ class BuildLoop:
                 "validate",
                 f"tier {decision.tier} {observed}; after the rollback {said}",
                 "a rule made the day worse and could not be undone",
-                "take the rule out of seeds/cleansing_rules.csv, or the remedy out of the test's yml, then run the "
+                "take the rule out of the corrections in the mart's yml, or the remedy out of the test's yml, then run the "
                 "same command",
                 left,
             )

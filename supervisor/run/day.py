@@ -10,7 +10,7 @@ from loaders.errors import ConfigurationError
 from supervisor.common.errors import UsageError
 from supervisor.common.request import Request
 from supervisor.common.stopping import StopRequested
-from supervisor.dbt.artifacts import ArtifactError, published_tables, type_conversions
+from supervisor.dbt.artifacts import ArtifactError, published_tables
 from supervisor.dbt.client import Dbt
 from supervisor.goal.compile import Goal
 from supervisor.plan.budgets import DEFAULT_DEADLINE_S, HISTORY_DAYS
@@ -25,7 +25,7 @@ from supervisor.record.events import (
     WarehouseAwaited,
     to_all,
 )
-from supervisor.record.figures import read_figures
+from supervisor.record.figures import by_entity, read_figures
 from supervisor.record.history import read_volumes
 from supervisor.record.journal import Journal, note_request
 from supervisor.record.ledger import DayState, is_recorded
@@ -169,26 +169,25 @@ class DayRun:
     def _transform(self, loop: BuildLoop) -> None:
         self.clock.start("transform", "Data Transformation")
         loop.transform()
-        self.emit(Transformed(self.state.figures, type_conversions(self.state.nodes)))
+        self.emit(Transformed(self.state.figures, self.state.type_conversions))
         self.clock.finish("transform", "COMPLETED")
         self._intake.transformed(self.state)
 
     def _validate(self, loop: BuildLoop) -> None:
         self.clock.start("validate", "Quality Validation")
         loop.validate()
-        self.emit(Measured(self.state.figures, self.state.criteria()))
+        self.emit(Measured(self.state.figures, self.state.criteria(), tuple(self.state.entities.values())))
         self.clock.finish("validate", "COMPLETED")
 
     def _publish(self, status: str) -> None:
         self.clock.start("publish", "Data Publishing")
         # decided before the publish, so that it is recorded with it
         dropped = self._end.drop_optional_work(self._intake.sources)
-        self.emit(PublishStarted(self.warehouse.description))
-        tables, figures = published_tables(self.state.nodes), self.state.figures
-        expected = {
-            "analytics.events": sum(one.published for one in figures.values()),
-            "metadata.lineage": len(figures),
-        }
+        entities = self.state.entities
+        marts = {entities[name].table: one.published for name, one in by_entity(self.state.cells).items()}
+        self.emit(PublishStarted(self.warehouse.description, tuple(marts)))
+        tables = published_tables(self.state.nodes)
+        expected = {**marts, "metadata.lineage": len(self.state.cells)}
 
         def conclude(measured: Mapping[str, int]) -> tuple[Summary, list[dict[str, str]]]:
             self.state.measured.update(measured)
@@ -206,7 +205,7 @@ class DayRun:
             tried = True
             publish_day(
                 self.warehouse, self.request.date, self.state.run_id, tables, conclude,
-                expected=expected, timeout_s=self.clock.remaining("publish"),
+                expected=expected, marts=list(marts), timeout_s=self.clock.remaining("publish"),
             )  # fmt: skip
 
         self.retry("publish", work)

@@ -159,7 +159,7 @@ class RunEnd:
         }
         if running is not None:
             if running == "validate":
-                state.emit(Measured(state.figures, state.criteria()))
+                state.emit(Measured(state.figures, state.criteria(), tuple(state.entities.values())))
             self._clock.finish(running, "FAILED", error.reason)
         if recorded:
             self._record([str(one.criterion.metric) for one in unmet], error.subjects)

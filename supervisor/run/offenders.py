@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from supervisor.common.text import plural
 from supervisor.record.figures import DayFigures
 from supervisor.warehouse.base import Session
 
 _MOST = 5
-_PARSED = "intermediate.int_events_parsed"
 
 
 def worst_offenders(
@@ -25,8 +24,7 @@ def worst_offenders(
     """
     lines = []
     for metric in metrics:
-        if metric in _QUERIES:
-            lines += _QUERIES[metric](session)
+        lines += _offenders(session, metric)
     return (lines or offending_sources(figures)) + [f"test {name}" for name in subjects if not metrics]
 
 
@@ -42,42 +40,24 @@ def offending_sources(figures: Mapping[str, DayFigures]) -> list[str]:
     ]
 
 
-def _groups(session: Session, what: str, where: str) -> list[str]:
+def _groups(session: Session, where: str, parameters: Sequence[str]) -> list[str]:
+    """Group the records of some findings by source and by all that is wrong with each of them."""
     rows = session.query(
-        f"select source, {what} as what, count(*) as count_records, min(source_object) as first_object "
-        f"from {_PARSED} as parsed where {where} group by source, {what} "
-        "order by count_records desc, source, what limit ?",
-        (_MOST,),
+        "select entity, source, what, count(*) as count_records, min(source_object) as first_object from ("
+        "select entity, record_id, source, min(source_object) as source_object, "
+        "string_agg(check_name, ',' order by check_name) as what "
+        f"from intermediate.int_findings where {where} group by entity, record_id, source) as records "
+        "group by entity, source, what order by count_records desc, entity, source, what limit ?",
+        (*parameters, _MOST),
     )
     return [
-        f"{row['source']}: {plural(row['count_records'], 'record')}, {row['what']} (the first in {row['first_object']})"
+        f"{row['source']}: {plural(row['count_records'], 'record')}, {row['what'].replace(',', ', ')} "
+        f"(the first in {row['first_object']})"
         for row in rows
     ]
 
 
-def _rejected(session: Session) -> list[str]:
-    return _groups(session, "failure_reasons", "failure_reasons is not null")
-
-
-def _incomplete(session: Session) -> list[str]:
-    missing = " || ".join(
-        f"case when {field} is null then ' {field}' else '' end"
-        for field in ("user_id", "event_type", "occurred_at", "amount")
-    )
-    return _groups(session, f"'without' || {missing}", "failure_reasons is null and not is_complete")
-
-
-def _out_of_range(session: Session) -> list[str]:
-    return _groups(
-        session,
-        "'amount out of range for ' || coalesce(event_type, 'no type')",
-        "failure_reasons is null and is_out_of_range and not exists ("
-        "select 1 from intermediate.int_corrected_amounts as corrected where corrected.record_id = parsed.record_id)",
-    )
-
-
-_QUERIES: Mapping[str, Callable[[Session], list[str]]] = {
-    "failure_rate": _rejected,
-    "completeness": _incomplete,
-    "accuracy": _out_of_range,
-}
+def _offenders(session: Session, metric: str) -> list[str]:
+    if metric == "failure_rate":
+        return _groups(session, "outcome = ?", ("rejected",))
+    return _groups(session, "outcome = ? and dimension = ?", ("flagged", metric))

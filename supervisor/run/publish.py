@@ -24,6 +24,7 @@ def publish_day(
     tables: Sequence[str],
     conclude: Callable[[Mapping[str, int]], tuple[Summary, Sequence[Mapping[str, str]]]],
     *,
+    marts: Sequence[str],
     expected: Mapping[str, int] | None = None,
     timeout_s: float | None = None,
 ) -> None:
@@ -37,6 +38,7 @@ def publish_day(
         tables: As `schema.table`; each has a view `intermediate.<table>__day` with the day's rows, made by dbt.
         conclude: Gets what was measured within the transaction (`rerun_leftovers`, `lineage_gaps`) and returns the run's
             summary and decisions, which are recorded in the same transaction.
+        marts: Those of the tables that hold an entity.
         expected: Rows that a table must get, by table, as they were measured before.
         timeout_s: Seconds that a single statement may take, where the engine can stop one.
 
@@ -53,7 +55,7 @@ def publish_day(
                     f"{table} would get {count:,} rows for {day}, and {measured:,} were measured: what was built has changed "
                     "since, as when the server crashed, which empties unlogged tables. Run the same command again"
                 )
-        summary, decisions = conclude(_measure(session, day, run_id))
+        summary, decisions = conclude(_measure(session, day, run_id, marts))
         record_run(session, summary.as_dict(), decisions)
 
 
@@ -76,14 +78,17 @@ def _replace_day(session: Session, table: str, day: date) -> int:
     return session.change(f"insert into {schema}.{name} ({columns}) select {columns} from intermediate.{view}")
 
 
-def _measure(session: Session, day: date, run_id: str) -> dict[str, int]:
-    leftovers = session.query(
-        "select count(*) as found from analytics.events where load_date = ? and run_id <> ?", (day, run_id)
-    )
-    gaps = session.query(
-        "select count(distinct source) as found from analytics.events as events where load_date = ? and not exists ("
-        "select 1 from metadata.lineage as lineage where lineage.load_date = ? and lineage.run_id = ? "
-        "and lineage.source = events.source)",
-        (day, day, run_id),
-    )
-    return {"rerun_leftovers": leftovers[0]["found"], "lineage_gaps": gaps[0]["found"]}
+def _measure(session: Session, day: date, run_id: str, marts: Sequence[str]) -> dict[str, int]:
+    def total(query: str, *parameters: object) -> int:
+        return sum(session.query(query.format(mart=mart), (*parameters, day))[0]["found"] for mart in marts)
+
+    return {
+        "rerun_leftovers": total("select count(*) as found from {mart} where run_id <> ? and load_date = ?", run_id),
+        "lineage_gaps": total(
+            "select count(distinct source) as found from {mart} as records where not exists ("
+            "select 1 from metadata.lineage as lineage where lineage.load_date = ? and lineage.run_id = ? "
+            "and lineage.target_table = '{mart}' and lineage.source = records.source) and load_date = ?",
+            day,
+            run_id,
+        ),
+    }

@@ -18,7 +18,6 @@ from supervisor.common.errors import UsageError
 from supervisor.common.outcome import PUBLISHED_CODES
 from supervisor.common.request import Request
 from supervisor.common.text import plural
-from supervisor.dbt.project import read_project_vars
 from supervisor.goal.compile import Goal, load_goal
 from supervisor.record.events import RawRecordsKept, ReferencesRead, ReferencesRequested, Said
 from supervisor.record.journal import new_run_id
@@ -41,11 +40,11 @@ from supervisor.warehouse.engines import open_warehouse
 from supervisor.warehouse.lock import run_lock
 
 if TYPE_CHECKING:
-    from supervisor.record.summary import Source, Summary
+    from supervisor.record.summary import Entity, Source, Summary
 
 
 def run_replay(request: Request, outlets: Outlets, *, read_references: bool) -> Result:
-    """Replay a day, then every later day that had published one of the events which belong to this day now.
+    """Replay a day, then every later day that had published one of the records which belong to this day now.
 
     Args:
         request: As for a run; `source_filter` names the only source whose reference tables are read.
@@ -61,9 +60,9 @@ def run_replay(request: Request, outlets: Outlets, *, read_references: bool) -> 
 
 
 def rebuild_later_days(request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, result: Result) -> Result:
-    """After a day was published, build every later day again that has published one of its events as well.
+    """After a day was published, build every later day again that has published one of its records as well.
 
-    An event belongs to the first day that can publish it, whichever was run first. Their raw records are there, so no source is read.
+    A record belongs to the first day that can publish it, whichever was run first. Their raw records are there, so no source is read.
 
     Args:
         request: What was asked for; its date is the day that was published.
@@ -74,12 +73,12 @@ def rebuild_later_days(request: Request, goal: Goal, warehouse: Warehouse, outle
     """
     day, waiting = request.date, set[date]()
     while result.exit_code in PUBLISHED_CODES:
-        waiting |= _overlapping_days(request, warehouse, day)
+        waiting |= _overlapping_days(warehouse, day, result.summary) if result.summary else set()
         if not waiting:
             break
         day = min(waiting)
         waiting.remove(day)
-        outlets.emit(Said(f"{day} had published events that belong to an earlier day now: it is built again."))
+        outlets.emit(Said(f"{day} had published records that belong to an earlier day now: it is built again."))
         again = replace(request, date=day)
         follower = _replay_day(again, goal, warehouse, outlets, new_run_id(request.work_dir), False)
         if follower.exit_code not in PUBLISHED_CODES:
@@ -89,22 +88,26 @@ def rebuild_later_days(request: Request, goal: Goal, warehouse: Warehouse, outle
     return result
 
 
-def _overlapping_days(request: Request, warehouse: Warehouse, day: date) -> set[date]:
-    lookback = read_project_vars(request.project_dir).get("lookback_days", 0)
+def _overlapping_days(warehouse: Warehouse, day: date, summary: Summary) -> set[date]:
     with warehouse.session() as session:
-        return overlapping_days(session, day, int(str(lookback)))
+        return {
+            later
+            for entity in summary.entities.values()
+            if entity.lookback_days
+            for later in overlapping_days(session, day, entity)
+        }
 
 
-def overlapping_days(session: Session, day: date, lookback_days: int) -> set[date]:
-    """Return the later days within the look-back window that have published an event of this day as well.
+def overlapping_days(session: Session, day: date, entity: Entity) -> set[date]:
+    """Return the later days within the look-back window that have published a record of this day as well.
 
-    An event belongs to the first day that can publish it; what a replay lets pass, a later day may have published.
+    A record belongs to the first day that can publish it; what a replay lets pass, a later day may have published.
     """
+    same_key = " and ".join(f'later."{column}" = first."{column}"' for column in entity.key)
     rows = session.query(
-        "select distinct later.load_date from analytics.events as later "
-        "inner join analytics.events as first on later.event_id = first.event_id "
+        f"select distinct later.load_date from {entity.table} as later inner join {entity.table} as first on {same_key} "
         "where first.load_date = ? and later.load_date > ? and later.load_date <= ?",
-        (day, day, day + timedelta(days=lookback_days)),
+        (day, day, day + timedelta(days=entity.lookback_days or 0)),
     )
     return {row["load_date"] for row in rows}
 

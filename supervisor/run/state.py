@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from supervisor.common.outcome import Outcome
 from supervisor.common.request import Request
 from supervisor.common.secrecy import redact
-from supervisor.dbt.artifacts import type_conversions
+from supervisor.dbt.entities import Entity, declared_entities
 from supervisor.goal.compile import Goal, evaluate
 from supervisor.goal.criteria import CriterionResult
 from supervisor.record.events import DecisionTaken, Emit
-from supervisor.record.figures import DayFigures, figures_of_summary, measurements
+from supervisor.record.figures import Cells, DayFigures, by_source, figures_of_summary, measurements
 from supervisor.record.ledger import LoadOutcome
 from supervisor.run.advice import repair_command
 from supervisor.run.clock import PhaseClock
@@ -32,7 +32,8 @@ class RunState:
         run_dir: The run's folder.
         outcomes: What came of each source, kept loads of earlier runs among them.
         collected_by: The run that collected each source's records.
-        figures: The day's counts by source, once they have been read.
+        cells: The day's counts by entity and source, once they have been read.
+        figures: The same by source.
         measured: By metric of the goal.
         nodes: The dbt manifest's nodes.
         decisions: What was decided so far, as `summary.json` has it.
@@ -52,6 +53,7 @@ class RunState:
         self._cpu_before_s = meter.cpu_seconds()
         self.outcomes: dict[str, LoadOutcome] = {}
         self.collected_by: dict[str, str] = {}
+        self.cells: Cells = {}
         self.figures: dict[str, DayFigures] = {}
         self.measured: dict[str, Any] = {}
         self.nodes: Mapping[str, Any] = {}
@@ -70,10 +72,25 @@ class RunState:
         self.decisions.append(asdict(taken))
         self.emit(taken)
 
-    def update_figures(self, figures: dict[str, DayFigures]) -> None:
+    @property
+    def entities(self) -> dict[str, Entity]:
+        """The entities that the project declares, by name; none before dbt has parsed it."""
+        return declared_entities(self.nodes)
+
+    @property
+    def type_conversions(self) -> int:
+        """Fields that the feeds deliver as text and that the entities declare as something else."""
+        return sum(sum(entity.conversions.values()) for entity in self.entities.values())
+
+    def update_figures(self, cells: Cells) -> None:
         """Take the day's figures as they were measured last."""
-        self.figures = figures
-        self.measured.update(measurements(figures, self.outcomes, self.request.sources))
+        figures = by_source(cells)
+        # in the order in which the sources are known
+        self.cells, self.figures = (
+            cells,
+            {name: figures[name] for name in dict.fromkeys([*self.outcomes, *figures]) if name in figures},
+        )
+        self.measured.update(measurements(self.figures, self.outcomes, self.request.sources))
 
     def criteria(self) -> list[CriterionResult]:
         """The goal's criteria, held against what is measured by now."""
@@ -116,8 +133,8 @@ class RunState:
             "duration_s": round(self.clock.elapsed_s, 3),
             "peak_memory_mb": self.meter.peak_mb,
             "phases": self.clock.phases(),
-            **figures_of_summary(self.figures, self.outcomes, self.collected_by),
-            "type_conversions": sum(type_conversions(self.nodes).values()),
+            **figures_of_summary(self.cells, self.entities, self.outcomes, self.collected_by),
+            "type_conversions": self.type_conversions,
             "criteria": [result.as_dict() for result in self.criteria()],
             "decisions": self.decisions,
             "repair_command": repair_command(self.request, missing) if missing else None,

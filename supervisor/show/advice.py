@@ -57,10 +57,10 @@ def next_steps_of(summary: Summary) -> list[Step]:
         steps.append(Step(f"Review {records}", command_line(summary.date, summary.target, "quarantine list")))
     if summary.made_visible and summary.flagged:
         values = plural(summary.flagged, "out-of-range value")
-        steps.append(Step(f"Investigate {values} (analytics.events, not is_in_range)"))
+        steps.append(Step(f"Investigate {values} ({summary.where_not('accuracy')})"))
     if summary.made_visible and summary.anomalies:
         outliers = plural(summary.anomalies, "outlier")
-        steps.append(Step(f"Review {outliers} for false positives (analytics.events, is_anomaly)"))
+        steps.append(Step(f"Review {outliers} for false positives ({summary.where_outliers})"))
     if summary.report:
         steps.append(Step(f"{READ_REPORT}: {summary.report}"))
     return steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from supervisor.common.text import share, share_of
+from supervisor.dbt.entities import Entity
 from supervisor.goal.criteria import CriterionResult
 from supervisor.record import events
 from supervisor.record.figures import DayFigures, total_of
@@ -81,13 +82,13 @@ class Transcript:
                 step(("retry",), f"Passing failure, retry of {what}: {observed}", "warning")
             case events.WarehouseAwaited(problem, wait_s):
                 step(("warehouse",), f"Warehouse: {problem}; retry in {wait_s:.0f} s", "warning")
-            case events.Measured(figures, criteria):
+            case events.Measured(figures, criteria, entities):
                 self._figures = figures
-                self._measured(criteria)
+                self._measured(criteria, entities)
             # ---------------------------------------------------------------- publish
-            case events.PublishStarted(warehouse):
+            case events.PublishStarted(warehouse, marts):
                 step(("load",), "Warehouse load...", "running")
-                step(("load", "target"), f"Target: {warehouse}, analytics.events", "info")
+                step(("load", "target"), f"Target: {warehouse}, {', '.join(marts)}", "info")
                 step(("load", "records"), f"Records: {total_of(self._figures).published:,}", "info")
             case events.Published(run_id):
                 step(("load",), "Warehouse load: committed in one transaction", "ok")
@@ -155,12 +156,12 @@ class Transcript:
             step((name, "records"), f"Records: {outcome.collected:,}", "info")
             step((name,), f"{title} Collection (parallel): COMPLETED in {outcome.duration_s:.1f} s", "ok")
 
-    def _transformed(self, conversions: Mapping[str, int]) -> None:
+    def _transformed(self, conversions: int) -> None:
         step, total = self._step, total_of(self._figures)
         for name, one in self._figures.items():
             step(("parse", name), f"{self._title(name)}: {one.collected:,} records parsed", "ok")
         step(("parse",), "Parsing formats", "ok")
-        step(("schema", "types"), f"Type conversion: {sum(conversions.values())} fields converted", "ok")
+        step(("schema", "types"), f"Type conversion: {conversions} fields converted", "ok")
         defaulted = share_of(total.defaulted, total.transformed, bad=True)
         step(("schema", "defaults"), f"Default values: applied to {total.defaulted:,} records ({defaulted})", "ok")
         rate = share_of(total.transformed, total.collected)
@@ -169,7 +170,7 @@ class Transcript:
         step(("schema",), "Schema transformation", "ok")
         step(("staged",), f"{total.transformed:,} records in the common schema", "ok")
 
-    def _measured(self, criteria: Sequence[CriterionResult]) -> None:
+    def _measured(self, criteria: Sequence[CriterionResult], entities: Sequence[Entity]) -> None:
         """Show the checks with their figures and thresholds."""
         step, total = self._step, total_of(self._figures)
         results = {one.criterion.metric: one for one in criteria}
@@ -183,7 +184,10 @@ class Transcript:
 
         step(("tests",), "dbt tests", "ok")
         missing = share_of(total.missing_required, total.transformed, bad=True)
-        step(("completeness", "fields"), "Required fields: user_id, event_type, timestamp, amount", "info")
+        for entity in entities:
+            whose = f" of {entity.name}" if len(entities) > 1 else ""
+            required = ", ".join(entity.required) or "none"
+            step(("completeness", "fields", entity.name), f"Required fields{whose}: {required}", "info")
         step(("completeness", "missing"), f"Missing fields: {total.missing_required:,} records ({missing})", "info")
         verdict("completeness", share_of(total.transformed - total.missing_required, total.transformed))
         step(("accuracy", "range"), f"Range validation: {total.out_of_range:,} records out of range", "info")
@@ -193,10 +197,10 @@ class Transcript:
         verdict("accuracy", share_of(total.transformed - total.flagged, total.transformed))
         score = _consistency(total)
         if score is None:
-            text = "Consistency check: no users are known, references could not be checked"
+            text = "Consistency check: references could not be checked, because nothing is known that they refer to"
             step(("consistency",), text, "warning")
         else:
-            status: StepStatus = "failed" if total.orphans else "ok"
+            status: StepStatus = "failed" if total.dimensions["consistency"].failed else "ok"
             step(("consistency", "references"), f"Referential integrity: {score}", status)
             verdict("consistency", score)
         step(("duplicates",), f"Duplicate detection: {total.duplicates:,} found and removed", "ok")
@@ -217,4 +221,5 @@ def _collect_lines(outcomes: Mapping[str, LoadOutcome]) -> list[str]:
 
 
 def _consistency(total: DayFigures) -> str | None:
-    return None if total.orphans is None else share_of(total.transformed - total.orphans, total.transformed)
+    measured = total.dimensions.get("consistency")
+    return None if measured is None else share_of(measured.attempted - measured.failed, measured.attempted)

@@ -6,17 +6,17 @@
     description='Conservation: a record is published, quarantined or a duplicate, and never vanishes.',
 ) }}
 
+-- depends_on: {{ ref('quarantined_records') }}, {{ ref('int_duplicates') }}
 with raw_records as (
-    {% for model in var('event_models') %}
-    -- depends_on: {{ ref(model) }}
-    {%- if execute %}
+    {%- set feeds = feeds_of_entities() %}
+    {%- for declared, model in feeds %}
     {%- set schema, table = raw_table_of(model) %}
     select
+        '{{ declared.name }}' as entity,
         '{{ source_of(model) }}' as source,
         count(*) as count_records
     from ({{ raw_records(schema, table, []) }}) as records
     {{ 'union all' if not loop.last }}
-    {%- endif %}
     {%- endfor %}
 
 ),
@@ -25,54 +25,61 @@ with raw_records as (
 collected as (
 
     select
+        entity,
         source,
         sum(count_records) as count_records
     from raw_records
-    group by source
+    group by entity, source
 
 ),
 
 published as (
-
+    {% for declared in entities('publishable') if declared.fields %}
     select
+        '{{ declared.name }}' as entity,
         source,
         count(*) as count_records
-    from {{ ref('int_events_publishable') }}
+    from {{ ref('int_' ~ declared.name ~ '_publishable') }}
     group by source
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 
 ),
 
 quarantined as (
 
     select
+        entity,
         source,
         count(*) as count_records
-    from {{ day_of(ref('quarantined_events')) }}
+    from {{ day_of(ref('quarantined_records')) }}
     where status = 'open'
-    group by source
+    group by entity, source
 
 ),
 
 duplicates as (
 
     select
+        entity,
         source,
         count(*) as count_records
     from {{ ref('int_duplicates') }}
-    group by source
+    group by entity, source
 
 )
 
 select
+    collected.entity,
     collected.source,
     collected.count_records as count_collected,
     coalesce(published.count_records, 0) as count_published,
     coalesce(quarantined.count_records, 0) as count_quarantined,
     coalesce(duplicates.count_records, 0) as count_duplicates
 from collected
-left join published on collected.source = published.source
-left join quarantined on collected.source = quarantined.source
-left join duplicates on collected.source = duplicates.source
+left join published on collected.entity = published.entity and collected.source = published.source
+left join quarantined on collected.entity = quarantined.entity and collected.source = quarantined.source
+left join duplicates on collected.entity = duplicates.entity and collected.source = duplicates.source
 where
     collected.count_records
     <> coalesce(published.count_records, 0)

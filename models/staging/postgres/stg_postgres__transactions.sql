@@ -1,43 +1,11 @@
-with raw_records as (
-
-    {{ raw_records('raw_postgres', 'transactions', ['payload']) }}
-
-),
-
-parsed as (
-
-    {{ json_fields('raw_records', 'payload', {
-        'event_id': ['id'],
-        'user_id': ['user'],
-        'event_type': ['type'],
-        'occurred_at': ['time'],
-        'amount': ['amount'],
-        'quantity': ['quantity'],
-        'currency': ['currency'],
-        'country': ['country'],
-        'device': ['device'],
-    }) }}
-
-),
-
-renamed as (
-
-    select
-        load_date,
-        source_object,
-        source_row,
-        coalesce(reject_reason, case when not is_json_object then 'payload_not_json' end) as record_error,
-        payload,
-        {{ event_texts() }}
-    from parsed
-    {{ computed_once() }}
-
-),
-
-typed as (
-
-    {{ event_columns('renamed') }}
-
-)
-
-select * from typed
+{{ feed_documents('raw_postgres', 'transactions', {
+    'event_id': ['id'],
+    'user_id': ['user'],
+    'event_type': ['type'],
+    'occurred_at': ['time'],
+    'amount': ['amount'],
+    'quantity': ['quantity'],
+    'currency': ['currency'],
+    'country': ['country'],
+    'device': ['device'],
+}) }}

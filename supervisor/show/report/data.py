@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 from supervisor.warehouse.base import Session
 
 if TYPE_CHECKING:
-    from supervisor.record.summary import Summary
+    from supervisor.record.summary import Entity, Summary
 
 _EXAMPLES = 3
 
 
 @dataclass(frozen=True)
 class Score:
-    """One measurement: a check on one source in one iteration (0 is before any remedy).
+    """One measurement: a dimension of an entity on one source in one iteration (0 is before any remedy).
 
-    `score` and `threshold` are fractions; `threshold` and `passed` are None for a check that is
+    `score` and `threshold` are fractions; `threshold` and `passed` are None for one that is
     only watched. `attempted` and `failed` count records.
     """
 
+    entity: str
     source: str
     dimension: str
-    check_name: str
     attempted: int
     failed: int
     score: float | Decimal | None
@@ -57,9 +57,9 @@ class Rejection:
 
 @dataclass(frozen=True)
 class CorrectionExample:
-    """One corrected field of one event; None is a missing value."""
+    """One corrected field of one record; None is a missing value."""
 
-    event_id: str
+    record_key: str
     before: str | None
     after: str | None
 
@@ -78,17 +78,17 @@ class CorrectionGroup:
 class AnomalyExample:
     """An outlier; `distance_sd` is how many standard deviations it lies from the mean."""
 
-    event_id: str
     source: str
-    amount: float | Decimal | str | None
+    value: float | Decimal | str | None
     distance_sd: float | Decimal | None = None
 
 
 @dataclass(frozen=True)
 class AnomalyGroup:
-    """The statistical outliers of one event type, with the mean and deviation they left."""
+    """The statistical outliers of a field within one group of its values, with the mean and deviation they left."""
 
-    event_type: str
+    field: str
+    group: str
     count: int
     mean: float | Decimal | None = None
     stddev: float | Decimal | None = None
@@ -128,7 +128,12 @@ def read_report_data(session: Session, summary: Summary, *, published: bool = Tr
         scores=reader.scores(summary.run_id),
         rejections=reader.rejections(),
         corrections=reader.corrections(),
-        anomalies=reader.anomalies(),
+        anomalies=[
+            group
+            for entity in summary.entities.values()
+            for field, by in entity.outliers.items()
+            for group in reader.anomalies(entity, field, by)
+        ],
         lineage=reader.lineage(),
     )
 
@@ -144,8 +149,8 @@ class _Reader:
 
     def scores(self, run_id: str) -> list[Score]:
         rows = self.session.query(
-            "select source, dimension, check_name, attempted, failed, score, threshold, passed, iteration "
-            f"from {self.place('quality.quality_scores')} where load_date = ? and run_id = ? order by dimension, source, iteration",
+            "select entity, source, dimension, attempted, failed, score, threshold, passed, iteration "
+            f"from {self.place('quality.quality_scores')} where load_date = ? and run_id = ? order by entity, dimension, source, iteration",
             (self.day, run_id),
         )
         return [Score(**row) for row in rows]
@@ -155,7 +160,7 @@ class _Reader:
             "select source, reasons, source_object, source_row, payload, group_size from ("
             "select *, count(*) over (partition by source, reasons) as group_size, "
             "row_number() over (partition by source, reasons order by source_object, source_row) as place "
-            f"from {self.place('quarantine.quarantined_events')} where load_date = ? and status = 'open') "
+            f"from {self.place('quarantine.quarantined_records')} where load_date = ? and status = 'open') "
             "as ranked where place <= ? order by source, reasons, place",
             (self.day, _EXAMPLES),
         )
@@ -173,7 +178,7 @@ class _Reader:
 
     def corrections(self) -> list[CorrectionGroup]:
         rows = self.session.query(
-            "select rule_id, field, event_id, value_before, value_after, group_size from ("
+            "select rule_id, field, record_key, value_before, value_after, group_size from ("
             "select *, count(*) over (partition by rule_id, field) as group_size, "
             "row_number() over (partition by rule_id, field order by source, source_object, source_row) as place "
             f"from {self.place('quality.corrections')} where load_date = ?) as ranked where place <= ? order by "
@@ -182,38 +187,36 @@ class _Reader:
         )
         groups: dict[tuple[str, str, int], list[CorrectionExample]] = defaultdict(list)
         for row in rows:
-            example = CorrectionExample(row["event_id"], row["value_before"], row["value_after"])
+            example = CorrectionExample(row["record_key"], row["value_before"], row["value_after"])
             groups[row["rule_id"], row["field"], row["group_size"]].append(example)
         return [CorrectionGroup(*key, tuple(examples)) for key, examples in groups.items()]
 
-    def anomalies(self) -> list[AnomalyGroup]:
+    def anomalies(self, entity: Entity, field: str, by: str | None) -> list[AnomalyGroup]:
+        mart, group = self.place(entity.table), f'"{by}"' if by else "''"
+        held = f" and {entity.holds['accuracy']}" if "accuracy" in entity.holds else ""
         statistics = {
-            row["event_type"]: row
+            row["group_value"]: row
             for row in self.session.query(
-                "select event_type, avg(cast(amount as double precision)) as mean, "
-                "stddev_samp(cast(amount as double precision)) as stddev, "
+                f'select {group} as group_value, avg(cast("{field}" as double precision)) as mean, '
+                f'stddev_samp(cast("{field}" as double precision)) as stddev, '
                 "sum(case when is_anomaly then 1 else 0 end) as outliers "
-                f"from {self.place('analytics.events')} where load_date = ? and is_in_range and event_type is not null group by event_type",
+                f"from {mart} where load_date = ?{held} and {group} is not null group by {group}",
                 (self.day,),
             )
         }
         examples: dict[str, list[AnomalyExample]] = defaultdict(list)
         for row in self.session.query(
-            "select * from (select event_type, event_id, source, amount, row_number() over (partition by event_type "
-            f"order by abs(amount) desc, event_id) as place from {self.place('analytics.events')} where load_date "
-            "= ? and is_anomaly) as ranked "
-            "where place <= ? order by event_type, place",
+            f'select * from (select {group} as group_value, source, "{field}" as value, row_number() over ('
+            f'partition by {group} order by abs("{field}") desc, source, source_object, source_row) as place '
+            f"from {mart} where load_date = ? and is_anomaly) as ranked where place <= ? order by group_value, place",
             (self.day, _EXAMPLES),
         ):
-            mean, stddev = (
-                statistics[row["event_type"]]["mean"],
-                statistics[row["event_type"]]["stddev"],
-            )
-            distance = (float(row["amount"]) - mean) / stddev if stddev else None
-            examples[row["event_type"]].append(AnomalyExample(row["event_id"], row["source"], row["amount"], distance))
+            usual = statistics[row["group_value"]]
+            distance = (float(row["value"]) - usual["mean"]) / usual["stddev"] if usual["stddev"] else None
+            examples[row["group_value"]].append(AnomalyExample(row["source"], row["value"], distance))
         found = [(name, one) for name, one in statistics.items() if one["outliers"]]
         return [
-            AnomalyGroup(name, int(one["outliers"]), one["mean"], one["stddev"], tuple(examples[name]))
+            AnomalyGroup(field, str(name), int(one["outliers"]), one["mean"], one["stddev"], tuple(examples[name]))
             for name, one in sorted(found, key=lambda item: -item[1]["outliers"])
         ]
 

@@ -38,23 +38,21 @@ if TYPE_CHECKING:
 _MOST_GROUPS, _MOST_EXAMPLES, _MOST_DECISIONS, _MOST_SCORES = 30, 5, 200, 400
 _PAYLOAD_CHARACTERS = 480
 _REASONS = {
-    "event_id_missing": "The event has no id.",
     "payload_not_json": "The payload is not a JSON object.",
-    "user_id_unparsable": "The user id is not a whole number.",
-    "occurred_at_unparsable": "The time is not an ISO 8601 timestamp.",
-    "amount_unparsable": "The amount is not a plain decimal number.",
-    "quantity_unparsable": "The quantity is not a whole number.",
-    "event_id_unparsable": "The event's id is an object or a list instead of a text.",
-    "currency_unparsable": "The currency is an object or a list instead of a text.",
-    "country_unparsable": "The country is an object or a list instead of a text.",
-    "device_unparsable": "The device is an object or a list instead of a text.",
-    "event_type_unknown": "The event type is not among the known ones.",
-    "orphan_user": "The user does not exist.",
+}
+# of a field's name and one of these a check is named
+_REASONS_OF_FIELDS = {
+    "_missing": "There is no {field}.",
+    "_unparsable": "The {field} can't be read as its type.",
+    "_unknown": "The {field} does not exist where it refers to.",
+    "_out_of_range": "The {field} is out of its range.",
+    "_not_allowed": "The {field} is none of the allowed values.",
+    "_malformed": "The {field} does not have the form that it must have.",
 }
 _FINDINGS = (
     ("defaults_applied", "An optional field was missing", "the default was filled in"),
     ("missing_required", "A required field is missing", "kept, marked incomplete"),
-    ("out_of_range", "Amount out of range", "corrected or flagged"),
+    ("out_of_range", "Value out of range", "corrected or flagged"),
     ("corrected", "of these, corrected", "value before and after recorded"),
     ("flagged", "of these, flagged", "kept, marked out of range"),
     ("anomalies", "Statistical outlier", "kept, marked for review"),
@@ -253,7 +251,7 @@ def _flag_sentence(summary: Summary) -> str:
         f"{count(records)} {words}"
         for records, words in (
             (summary.missing_required, "lack a required field"),
-            (summary.flagged, "have an amount out of range"),
+            (summary.flagged, "have a value out of range"),
             (summary.anomalies, "are statistical outliers"),
         )
         if records
@@ -379,14 +377,14 @@ def _margin(criterion: Criterion) -> str:
 def _score_groups(
     scores: Sequence[Score], titles: Mapping[str, str]
 ) -> tuple[list[int], list[tuple[str, str, list[ScoreRow]]]]:
-    """Return the iterations, and (dimension, check, rows by source) in the order they came in."""
+    """Return the iterations, and (dimension, entity, rows by source) in the order they came in."""
     measured: dict[tuple[str, str, str], dict[int, Score]] = {}
     for score in scores:
-        key = (score.dimension, score.check_name, score.source)
+        key = (score.dimension, score.entity, score.source)
         measured.setdefault(key, {})[score.iteration] = score
     iterations = sorted({score.iteration for score in scores})
     groups: dict[tuple[str, str], list[ScoreRow]] = {}
-    for (dimension, check, source), by_iteration in list(measured.items())[:_MOST_SCORES]:
+    for (dimension, entity, source), by_iteration in list(measured.items())[:_MOST_SCORES]:
         first, last = by_iteration[min(by_iteration)], by_iteration[max(by_iteration)]
         gain = ""
         before, after = number(first.score), number(last.score)
@@ -394,7 +392,7 @@ def _score_groups(
             gain = ("+" if after > before else "\u2212") + points(after, before)
         total = source.lower() in _TOTALS
         title = "All" if total else titles.get(source, source)
-        groups.setdefault((dimension, check), []).append(ScoreRow(title, total, last, by_iteration, gain))
+        groups.setdefault((dimension, entity), []).append(ScoreRow(title, total, last, by_iteration, gain))
     return iterations, [(*key, rows) for key, rows in groups.items()]
 
 
@@ -412,7 +410,7 @@ def _reason_groups(rejections: Iterable[Rejection], titles: Mapping[str, str]) -
         groups.append(
             ReasonGroup(
                 code=code,
-                words=_REASONS.get(code, ""),
+                words=_reason_words(code),
                 count=total,
                 width=round(100 * total / most, 2),
                 sources=tuple((titles.get(one.source, one.source), one.count) for one in group),
@@ -420,6 +418,13 @@ def _reason_groups(rejections: Iterable[Rejection], titles: Mapping[str, str]) -
             )
         )
     return _clip(groups, _MOST_GROUPS)
+
+
+def _reason_words(code: str) -> str:
+    for ending, words in _REASONS_OF_FIELDS.items():
+        if code.endswith(ending):
+            return words.format(field=code.removesuffix(ending).replace("_", " "))
+    return _REASONS.get(code, "")
 
 
 def _spread(examples: list[tuple[str, Example]]) -> list[tuple[str, Example]]:
@@ -438,7 +443,11 @@ def _lineage_of(summary: Summary) -> list[LineagePath]:
     if not summary.made_visible:
         return []
     return [
-        LineagePath(source.title, (source.location or name, f"raw_{name}", "analytics.events"), source.published)
+        LineagePath(
+            source.title,
+            (source.location or name, f"raw_{name}", ", ".join(one.table for one in summary.entities.values())),
+            source.published,
+        )
         for name, source in summary.sources.items()
         if source.is_loaded or source.published
     ]

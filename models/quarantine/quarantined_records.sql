@@ -1,18 +1,21 @@
 with open_records as (
-
+    {% for declared in entities() if declared.fields %}
     select
         load_date,
+        '{{ declared.name }}' as entity,
         source,
         source_object,
         source_row,
-        event_id,
+        {{ record_key(declared) }} as record_key,
         failure_reasons as reasons,
         payload,
         {{ run_id() }} as run_id,
         'open' as status,
         cast(null as {{ dbt.type_string() }}) as replayed_by_run
-    from {{ ref('int_events_parsed') }}
+    from {{ ref('int_' ~ declared.name ~ '_checked') }}
     where failure_reasons is not null
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 
 ),
 
@@ -21,10 +24,11 @@ replayed_records as (
 
     select
         load_date,
+        entity,
         source,
         source_object,
         source_row,
-        event_id,
+        record_key,
         reasons,
         payload,
         run_id,

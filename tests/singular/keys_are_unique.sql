@@ -1,0 +1,13 @@
+-- a record is published once, within the day and the look-back
+{{ config(meta={'dimension': 'uniqueness', 'remedy': 'escalate'}) }}
+
+{% for declared in entities('publishable') if declared.fields %}
+select
+    '{{ declared.name }}' as entity,
+    {{ quoted_list(declared.key, 'records') }},
+    count(*) as count_records
+from {{ ref('int_' ~ declared.name ~ '_publishable') }} as records
+group by {{ quoted_list(declared.key, 'records') }}
+having count(*) > 1
+{{ 'union all' if not loop.last }}
+{% endfor %}
