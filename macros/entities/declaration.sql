@@ -82,7 +82,7 @@
     {%- if not column.data_type -%}
         {{ exceptions.raise_compiler_error(where ~ ' has no data_type') }}
     {%- endif -%}
-    {%- set type = column.data_type | lower | trim -%}
+    {%- set type = standard_type(column.data_type) -%}
     {%- set moved = meta.get('dimension') -%}
     {%- if missing in ['reject', 'flag'] -%}
         {%- set stated = meta.get('missing') if meta.get('missing') is mapping else {} -%}

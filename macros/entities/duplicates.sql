@@ -4,7 +4,7 @@
     `newest`: the greatest value of the field that orders versions wins, and each day publishes its own.
 -#}
 {% macro duplicate_records(declared) -%}
-    {%- set fields = declared.fields | map(attribute='name') | reject('in', declared.key) | list -%}
+    {%- set fields = declared.fields | rejectattr('name', 'in', declared.key) | list -%}
     with transformed as not materialized (
 
         select * from {{ ref('int_' ~ declared.name ~ '_checked') }}
@@ -132,8 +132,13 @@
 
 {#- Whether two records differ in one of the fields. -#}
 {% macro differ(fields, left, right) -%}
-    {%- for name in fields %}
-            {{ 'or ' if not loop.first }}{{ left }}.{{ adapter.quote(name) }} is distinct from {{ right }}.{{ adapter.quote(name) }}
+    {%- for field in fields %}
+            {{ 'or ' if not loop.first }}{{ comparable(field, left) }} is distinct from {{ comparable(field, right) }}
     {%- else %}false
     {%- endfor -%}
+{%- endmacro %}
+
+{% macro comparable(field, relation) -%}
+    {%- set value = relation ~ '.' ~ adapter.quote(field.name) -%}
+    {{ 'cast(' ~ value ~ ' as ' ~ dbt.type_string() ~ ')' if standard_type(field.type) == 'json' else value }}
 {%- endmacro %}

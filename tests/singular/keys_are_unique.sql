@@ -4,7 +4,7 @@
 {% for declared in entities('publishable') if declared.fields %}
 select
     '{{ declared.name }}' as entity,
-    {{ quoted_list(declared.key, 'records') }},
+    {{ record_key(declared, 'records') }} as record_key,
     count(*) as count_records
 from {{ ref('int_' ~ declared.name ~ '_publishable') }} as records
 group by {{ quoted_list(declared.key, 'records') }}

@@ -1,0 +1,3 @@
+{{ config(materialized='view') }}
+
+{{ publishable_records('orders') }}

@@ -1,0 +1,1 @@
+{{ published('order_lines') }}
