@@ -158,7 +158,7 @@ class DayRun:
             self._validate(loop)
         finally:
             dbt.close()
-        status = "SUCCESS" if all(outcome.loaded for outcome in self.state.outcomes.values()) else "PARTIAL"
+        status = "SUCCESS" if all(outcome.is_whole for outcome in self.state.outcomes.values()) else "PARTIAL"
         self._publish(status)
         return status
 

@@ -201,7 +201,8 @@ class RawIntake:
         observed = f"{plural(records, 'raw record')} of {plural(len(loaded), 'source')} are there"
         state.decide("collect", observed, "build the day from them", "; ".join(notes))
         day.emit(RawRecordsKept(state.outcomes, records, notes))
-        return "COMPLETED" if len(loaded) == len(state.outcomes) else "COMPLETED WITH WARNINGS"
+        whole = all(outcome.is_whole for outcome in state.outcomes.values())
+        return "COMPLETED" if whole else "COMPLETED WITH WARNINGS"
 
     def measured(self, session: Session, run_id: str) -> None:
         """See `supervisor.run.day.Intake`."""

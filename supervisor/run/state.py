@@ -102,7 +102,10 @@ class RunState:
         # pydantic takes a while to import, and a run's start needs no summary
         from supervisor.record.summary import SCHEMA_VERSION, Summary
 
-        missing = [name for name, outcome in self.outcomes.items() if not outcome.loaded]
+        still_open = [name for name, outcome in self.outcomes.items() if not outcome.is_whole]
+        figures = figures_of_summary(self.figures, self.outcomes, self.collected_by)
+        for name, outcome in self.outcomes.items():
+            figures["sources"][name]["incomplete"] = outcome.incomplete
         content = {
             "schema_version": SCHEMA_VERSION,
             "run_id": self.run_id,
@@ -116,11 +119,11 @@ class RunState:
             "duration_s": round(self.clock.elapsed_s, 3),
             "peak_memory_mb": self.meter.peak_mb,
             "phases": self.clock.phases(),
-            **figures_of_summary(self.figures, self.outcomes, self.collected_by),
+            **figures,
             "type_conversions": sum(type_conversions(self.nodes).values()),
             "criteria": [result.as_dict() for result in self.criteria()],
             "decisions": self.decisions,
-            "repair_command": repair_command(self.request, missing) if missing else None,
+            "repair_command": repair_command(self.request, still_open) if still_open else None,
             "report": self.report,
             "archive": self.archived,
             "alert": self.alert,

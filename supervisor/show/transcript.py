@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from supervisor.common.text import share, share_of
+from supervisor.common.text import listed, share, share_of
 from supervisor.goal.criteria import CriterionResult
 from supervisor.record import events
 from supervisor.record.figures import DayFigures, total_of
@@ -153,7 +153,11 @@ class Transcript:
             if outcome.tries > 1:
                 step((name, f"attempt-{outcome.tries}"), f"Attempt {outcome.tries}: ✓ Success", "ok")
             step((name, "records"), f"Records: {outcome.collected:,}", "info")
-            step((name,), f"{title} Collection (parallel): COMPLETED in {outcome.duration_s:.1f} s", "ok")
+            if outcome.incomplete:
+                step((name, "incomplete"), f"Could not be read: {listed(outcome.unread)}", "warning")
+            ended = "INCOMPLETE after" if outcome.incomplete else "COMPLETED in"
+            status: StepStatus = "warning" if outcome.incomplete else "ok"
+            step((name,), f"{title} Collection (parallel): {ended} {outcome.duration_s:.1f} s", status)
 
     def _transformed(self, conversions: Mapping[str, int]) -> None:
         step, total = self._step, total_of(self._figures)
@@ -213,7 +217,9 @@ def _collect_lines(outcomes: Mapping[str, LoadOutcome]) -> list[str]:
         f"Total records: {sum(outcome.collected for outcome in loaded):,}",
         f"Sources: {len(loaded)}/{len(outcomes)} successful" + (f" ({retries} {noun})" if retries else ""),
     ]
-    return lines + [f"Failed sources: {'; '.join(failed)}"] * bool(failed)
+    cut = [f"{outcome.source} ({listed(outcome.unread)})" for outcome in loaded if outcome.incomplete]
+    lines += [f"Failed sources: {'; '.join(failed)}"] * bool(failed)
+    return lines + [f"Incomplete sources: {'; '.join(cut)}"] * bool(cut)
 
 
 def _consistency(total: DayFigures) -> str | None:

@@ -79,7 +79,7 @@ def loads_of(session: Session) -> list[tuple[date, str]]:
 def test_without_a_ledger_a_day_is_unknown(warehouse: Warehouse) -> None:
     with warehouse.session() as session:
         assert not has_ledger(session)
-        assert read_day(session, DAY).missing(["lake"]) == ["lake"]
+        assert read_day(session, DAY).open(["lake"]) == ["lake"]
     assert read_state(warehouse, DAY).last_run is None
 
 
