@@ -297,7 +297,10 @@ def _show_verdict(summary: Summary, notes: Sequence[str], out: Terminal) -> None
         _heading("Why", out)
         _item(summary.error.message, out)
     for one in summary.missed:
-        _item(f"Not met: {one.title}: measured {one.figure}, threshold {one.limit}", out, "red")
+        _item(f"Not met: {one.title}: measured {one.evidence}, threshold {one.limit}", out, "red")
+    for one in summary.criteria:
+        if one.note and one.met is None:
+            _item(f"Not measured: {one.title}: {one.note}", out, "yellow")
 
 
 def _show_collected(summary: Summary, out: Terminal) -> None:

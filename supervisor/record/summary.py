@@ -108,10 +108,12 @@ class Criterion(Part):
 
     text: str
     metric: str | None = None
+    subject: str | None = None
     operator: str | None = None
     threshold: Number | None = None
     measured: Number | None = None
     met: bool | None = None
+    note: str | None = None
 
     @property
     def is_checked(self) -> bool:
@@ -132,6 +134,11 @@ class Criterion(Part):
     def figure(self) -> str:
         """What was measured, for people; never rounded across the threshold."""
         return "not measured" if self.measured is None else measure(self.measured, self.unit, against=self.threshold)
+
+    @property
+    def evidence(self) -> str:
+        """The figure, with what it stands on where that is known."""
+        return f"{self.figure} ({self.note})" if self.note else self.figure
 
     @property
     def limit(self) -> str:

@@ -64,7 +64,7 @@ def _run(request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, r
         wanted = check_filter(request.source_filter, sources)
         asked = replace(request, sources=tuple(sources), source_filter=wanted, notes=tuple(notes))
         intake = SourceIntake(sources_to_collect(asked, before))
-        summary = DayRun(asked, goal, warehouse, outlets, run_id, intake).execute(before)
+        summary = DayRun(asked, goal.bound_to(sources), warehouse, outlets, run_id, intake).execute(before)
         return Result(summary.exit_code, summary)
 
 

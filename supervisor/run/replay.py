@@ -127,7 +127,8 @@ def _replay_day(
             archive="",
             notes=tuple(notes),
         )
-        summary = DayRun(asked, goal, warehouse, outlets, run_id, intake).execute(before)
+        bound = goal.bound_to(asked.sources)
+        summary = DayRun(asked, bound, warehouse, outlets, run_id, intake).execute(before)
         if summary.exit_code in PUBLISHED_CODES:
             outlets.emit(Said(_outcome_line(intake.replayed, summary)))
         return Result(summary.exit_code, summary)

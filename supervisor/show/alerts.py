@@ -138,7 +138,7 @@ def _compose(kind: str, summary: Summary, first: str = "") -> Alert:
         lines.append(f"Reason: {escalation.reason if escalation else summary.error and summary.error.message}")
     lines += [f"{source.title}: {source.cause}" for source in summary.missing]
     lines += [f"{source.title}: {source.unread} could not be read" for source in summary.incomplete]
-    lines += [f"Not met: {one.title}: {one.figure}, not {one.limit}" for one in summary.missed]
+    lines += [f"Not met: {one.title}: {one.evidence}, not {one.limit}" for one in summary.missed]
     lines += [f"- {line}" for line in offender_lines(summary, 5)]
     if outcome.is_published:
         records = f"{count(summary.published)} of {count(summary.collected)} collected records"

@@ -88,7 +88,8 @@ def _criterion_line(criterion: Criterion) -> str:
         name = str(criterion.metric).replace("_", " ").capitalize()
     if criterion.metric in QUALITY_METRICS or not criterion.met:
         limit = f" (threshold: {criterion.limit})"
-    return f"{name}: {criterion.figure}" + (f" {criterion.mark}" if criterion.mark else "") + limit
+    note = f", {criterion.note}" if criterion.note else ""
+    return f"{name}: {criterion.figure}" + (f" {criterion.mark}" if criterion.mark else "") + limit + note
 
 
 def _quality(summary: Summary, heading: str = "Quality Validation:") -> list[Row]:
@@ -195,7 +196,7 @@ def _escalated(summary: Summary) -> list[Row]:
     for missed in summary.missed:
         rows += [
             Row(missed.title, "heading"),
-            *_items([f"Current: {missed.figure} ✗", f"Threshold: {missed.limit}"]),
+            *_items([f"Current: {missed.evidence} ✗", f"Threshold: {missed.limit}"]),
         ]
     advice = escalation.recommendation if escalation else ""
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from supervisor.common.text import listed, share, share_of
+from supervisor.common.text import listed, measure, share, share_of
 from supervisor.goal.criteria import CriterionResult
 from supervisor.record import events
 from supervisor.record.figures import DayFigures, total_of
@@ -206,6 +206,12 @@ class Transcript:
         step(("duplicates",), f"Duplicate detection: {total.duplicates:,} found and removed", "ok")
         outliers = f"Anomaly detection: {total.anomalies:,} statistical outliers flagged for review"
         step(("anomalies",), outliers, "ok")
+        for one in criteria:
+            if one.criterion.subject is not None:
+                shown = "not measured" if one.measured is None else measure(one.measured, str(one.criterion.unit))
+                sign: StepStatus = "warning" if one.met is None else "ok" if one.met else "failed"
+                note = f" ({one.note})" if one.note else ""
+                step(("volume", one.criterion.name), f"{one.criterion.text}: {shown}{note}", sign)
 
 
 def _collect_lines(outcomes: Mapping[str, LoadOutcome]) -> list[str]:
