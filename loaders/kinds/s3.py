@@ -148,6 +148,7 @@ def open_s3(source: S3Source, attempt: Attempt) -> Extraction:
                 part, stamp = piece.slice(start, rows), attempt.stamp
                 table = stamped(schema, part.columns, part.count, stamp=stamp, source_object=key, source_rows=part.rows)
                 yield source.table, table
+        detail["incomplete"] = [{"object": one.source_object, "reason": one.reason} for one in rejected]
 
     return Extraction({source.table: schema}, tables(), detail=detail)
 

@@ -39,7 +39,7 @@ from supervisor.warehouse.base import Session
 from supervisor.warehouse.reading import reading_if_possible, why_unreadable
 
 if TYPE_CHECKING:
-    from supervisor.record.summary import Summary
+    from supervisor.record.summary import Source, Summary
 
 _NEAREST = 5
 _MOST_REASONS = 8
@@ -297,7 +297,10 @@ def _show_verdict(summary: Summary, notes: Sequence[str], out: Terminal) -> None
         _heading("Why", out)
         _item(summary.error.message, out)
     for one in summary.missed:
-        _item(f"Not met: {one.title}: measured {one.figure}, threshold {one.limit}", out, "red")
+        _item(f"Not met: {one.title}: measured {one.evidence}, threshold {one.limit}", out, "red")
+    for one in summary.criteria:
+        if one.note and one.met is None:
+            _item(f"Not measured: {one.title}: {one.note}", out, "yellow")
 
 
 def _show_collected(summary: Summary, out: Terminal) -> None:
@@ -317,7 +320,7 @@ def _show_collected(summary: Summary, out: Terminal) -> None:
         [
             (
                 name,
-                (source.status, "green" if source.is_loaded else "red"),
+                (_arrival(source), "green" if source.is_whole else "yellow" if source.is_loaded else "red"),
                 count(source.collected),
                 count(source.quarantined),
                 count(source.duplicates),
@@ -332,6 +335,12 @@ def _show_collected(summary: Summary, out: Terminal) -> None:
             _item(f"{name}: {source.reason}", out)
         if source.is_loaded and source.run_id not in (None, summary.run_id):
             _item(f"{name}: its records were collected by run {source.run_id}", out)
+        if source.is_loaded and source.incomplete:
+            _item(f"{name}: {source.unread} could not be read", out)
+
+
+def _arrival(source: Source) -> str:
+    return "incomplete" if source.is_loaded and source.incomplete else source.status
 
 
 def _show_decisions(decisions: Sequence[Mapping[str, Any]], out: Terminal) -> None:
@@ -389,7 +398,8 @@ def _show_next(summary: Summary, out: Terminal) -> None:
         advice = summary.escalation.recommendation
         _item(advice[:1].upper() + advice[1:], out)
     if summary.repair_command:
-        out.line("  Complete the day, once the source answers:")
+        when = "what could not be read is there" if summary.incomplete and not summary.missing else "the source answers"
+        out.line(f"  Complete the day, once {when}:")
         out.command(summary.repair_command)
     for step in next_steps_of(summary):
         if "explain " in step.command:

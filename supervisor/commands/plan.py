@@ -48,8 +48,8 @@ def plan_day(
         GoalError: The goal does not compile.
         ConfigurationError: A source has no kind.
     """
-    goal = load_goal(goal_path)
     sources = _kinds(read_merged_sources()) or dict(sandbox_sources)
+    goal = load_goal(goal_path).bound_to(list(sources))
     note = why_unreadable(warehouse, work_dir)
     with reading_if_possible(warehouse, work_dir) as session:
         volumes = {} if session is None else read_volumes(session, day, HISTORY_DAYS)

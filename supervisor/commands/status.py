@@ -45,6 +45,7 @@ class DayStatus:
     Attributes:
         state: "complete", "running", "interrupted", "never run", or the status of the run that decides, in small letters.
         missing: Sources without raw records of the day.
+        incomplete: Sources of whose day a part could not be read.
         published: Rows that readers see; None when nothing was ever published.
         run_id: The run that published them.
         last_run_id: The newest run, which may have failed since.
@@ -55,6 +56,7 @@ class DayStatus:
     date: date
     state: str
     missing: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
     published: int | None = None
     run_id: str | None = None
     finished_at: datetime | None = None
@@ -69,6 +71,7 @@ class DayStatus:
             **self.__dict__,
             "date": self.date.isoformat(),
             "missing": list(self.missing),
+            "incomplete": list(self.incomplete),
             "finished_at": None if self.finished_at is None else self.finished_at.isoformat(timespec="seconds"),
         }
 
@@ -192,8 +195,12 @@ def judge_day(
     """
     published, last = history.published, history.last
     missing = _missing(history, configured)
-    state, note = _recorded_state(history, missing)
-    only = missing[0] if published and len(missing) == 1 else None
+    cut = (
+        tuple(name for name, one in published.sources.items() if one.is_loaded and one.incomplete) if published else ()
+    )
+    still_open = (*missing, *cut)
+    state, note = _recorded_state(history, still_open)
+    only = still_open[0] if published and len(still_open) == 1 else None
     unfinished = [run_id for run_id, request in requests.items() if _day_of(request) == day]
     options = requests[unfinished[-1]].get("options", {}) if unfinished else last.options if last else {}
     again = command_line(day, target, source_filter=only, options=options)
@@ -214,6 +221,7 @@ def judge_day(
         date=day,
         state=state,
         missing=missing,
+        incomplete=cut,
         published=published.published if published else None,
         run_id=published.run_id if published else None,
         finished_at=published.finished_at if published else last.finished_at if last else None,
@@ -224,7 +232,7 @@ def judge_day(
     )
 
 
-def _recorded_state(history: DayHistory, missing: Sequence[str]) -> tuple[str, str]:
+def _recorded_state(history: DayHistory, still_open: Sequence[str]) -> tuple[str, str]:
     published, last = history.published, history.last
     if last is None:
         return NEVER_RUN, ""
@@ -234,8 +242,17 @@ def _recorded_state(history: DayHistory, missing: Sequence[str]) -> tuple[str, s
     # a limit that was missed, such as the deadline, takes nothing from the day
     state = Outcome.of(published.status)
     words = COMPLETE if state.mark == "ok" else state.status.lower()
-    note = f"run {last.run_id} has {last.status.lower()} since; what was published is unchanged"
-    return Outcome.PARTIAL.status.lower() if missing else words, "" if last.has_published else note
+    notes = (
+        []
+        if last.has_published
+        else [f"run {last.run_id} has {last.status.lower()} since; what was published is unchanged"]
+    )
+    notes += [
+        f"{source.title or name}: {source.unread} could not be read"
+        for name, source in published.sources.items()
+        if source.incomplete
+    ]
+    return Outcome.PARTIAL.status.lower() if still_open else words, "; ".join(notes)
 
 
 def _missing(history: DayHistory, configured: Sequence[str]) -> tuple[str, ...]:
@@ -276,7 +293,7 @@ def show_status(status: Status, out: Terminal) -> None:
         out.line("No day has been run yet. Begin with:")
         out.command(f"{PROGRAM} --date YYYY-MM-DD")
         return
-    has_missing = any(day.missing for day in status.days)
+    has_missing = any(day.missing or day.incomplete for day in status.days)
     out.table(
         [
             Column("Date", keep=True),
@@ -297,7 +314,7 @@ def _row(day: DayStatus, has_missing: bool) -> list[str | tuple[str, str]]:
         day.date.isoformat(),
         (day.state, _style(day.state)),
         "-" if day.published is None else count(day.published),
-        *([", ".join(day.missing)] if has_missing else []),
+        *([", ".join([*day.missing, *(f"part of {name}" for name in day.incomplete)])] if has_missing else []),
         day.run_id or day.last_run_id or "-",
         "-" if day.finished_at is None else f"{day.finished_at:%Y-%m-%d %H:%M}",
     ]

@@ -76,8 +76,8 @@ class Outcome(Row, Enum):
         *("Nothing to do", "Nothing had to be done: this day is complete."),
     )
     PARTIAL = (
-        *("PARTIAL", 3, True, "warning", "published, but partial: a source is missing"),
-        *("PARTIAL SUCCESS", "the day was published without a source"),
+        *("PARTIAL", 3, True, "warning", "published, but partial: a source is missing or incomplete"),
+        *("PARTIAL SUCCESS", "the day was published, and a source is missing or incomplete"),
         *("Published in part", "Use this day's numbers with care: they are incomplete."),
     )
     LIMIT_MISSED = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
@@ -82,6 +82,12 @@ def count(value: Any) -> str:
 def plural(value: Any, noun: str, nouns: str | None = None) -> str:
     """Format a number with its noun, as in "1 retry" or "340,000 records"."""
     return f"{count(value)} {noun if number(value) == 1 else nouns or noun + 's'}"
+
+
+def listed(items: Sequence[str], most: int = 5) -> str:
+    """Return things with commas, and how many more there are."""
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def decimals(value: Any, digits: int) -> str:

@@ -134,6 +134,8 @@ def _compile_criteria(item: Item) -> list[Criterion]:
             check.operator,
             check.threshold,
             check.metric.unit,
+            check.subject,
+            check.past,
         )
         for check in checks
     ]
@@ -154,22 +156,22 @@ def _compile_context(item: Item) -> ContextFact:
 
 
 def _conflicts(criteria: Sequence[Criterion]) -> list[Problem]:
-    """Find a second criterion on the same metric that repeats or contradicts an earlier one."""
+    """Find a second criterion on the same figure that repeats or contradicts an earlier one."""
     problems = []
     earlier: dict[str, list[Criterion]] = {}
     for criterion in criteria:
         if criterion.metric is None:
             continue
-        for other in earlier.setdefault(criterion.metric, []):
+        for other in earlier.setdefault(criterion.name, []):
             if reason := _conflict(METRICS[criterion.metric], other, criterion):
                 problems.append(Problem(criterion.line, criterion.text, reason))
                 break
-        earlier[criterion.metric].append(criterion)
+        earlier[criterion.name].append(criterion)
     return problems
 
 
 def _conflict(metric: Metric, first: Criterion, second: Criterion) -> str | None:
-    before = f'{metric.name} has a criterion on line {first.line} already ("{first.text}")'
+    before = f'{first.name} has a criterion on line {first.line} already ("{first.text}")'
     if (first.operator, first.threshold) == (second.operator, second.threshold):
         return f"duplicate: {before}"
     sides = {str(item.operator)[0]: item for item in (first, second)}

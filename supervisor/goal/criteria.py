@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-from supervisor.goal.metrics import METRICS, Operator, Unit
+from supervisor.goal.metrics import METRICS, Operator, Past, Unit
 
 Number = int | float | Decimal | Fraction
 _COMPARE: dict[Operator, Callable[[Any, Any], bool]] = {
@@ -20,6 +21,7 @@ _COMPARE: dict[Operator, Callable[[Any, Any], bool]] = {
 # what dbt's threshold tests read, by metric
 DBT_VARS = {metric.name: f"{metric.name}_threshold" for metric in METRICS.values() if metric.tested}
 NOT_CHECKED = "(not checked)"
+_NO_NOTES: Mapping[str, str] = {}
 ACCEPTED_FORMS = (
     "Accepted forms: a comparison (completeness >= 95 %, failure rate < 2 %, pipeline completes "
     "within 30 minutes), a limit (8 GB RAM, 4 CPU cores), a known sentence (No data loss), or any "
@@ -73,6 +75,8 @@ class Criterion:
         operator: "<", "<=", ">", ">=" or "==".
         threshold: Exact, in `unit`.
         unit: "fraction", "s", "MB" (10^6 bytes), "cores" or "count".
+        subject: The source that it is about; None for the day, or for each source until the goal is bound to them.
+        past: The days that it is held against.
     """
 
     text: str
@@ -81,6 +85,14 @@ class Criterion:
     operator: Operator | None
     threshold: Fraction | None
     unit: Unit | None
+    subject: str | None = None
+    past: Past | None = None
+
+    @property
+    def name(self) -> str:
+        """Return what is measured, as in "completeness" or "volume of s3, last 4 same weekdays"."""
+        subject = f" of {self.subject}" if self.subject else ""
+        return f"{self.metric}{subject}" + (f", {self.past}" if self.past else "")
 
     @property
     def gate(self) -> bool:
@@ -150,6 +162,32 @@ class Goal:
         """Return the criteria that must hold before anything is published."""
         return tuple(criterion for criterion in self.criteria if criterion.gate)
 
+    def bound_to(self, sources: Sequence[str]) -> Goal:
+        """Return the goal for these sources: a line on the volume is one for each source that has none of its own.
+
+        Raises:
+            GoalError: A line is about a source that is not configured.
+        """
+        own = {criterion.subject for criterion in self.criteria if criterion.metric == "volume"}
+        unknown = [one for one in self.criteria if one.subject is not None and one.subject not in sources]
+        if unknown:
+            known = f"configured: {', '.join(sources) or 'none'}"
+            raise GoalError(
+                self.path,
+                [Problem(one.line, one.text, f"source '{one.subject}' is not configured; {known}") for one in unknown],
+            )
+        bound: list[Criterion] = []
+        for one in self.criteria:
+            if one.past is None or one.subject is not None:
+                bound.append(one)
+                continue
+            bound += [
+                replace(one, subject=name, text=re.sub(r"(?i)\bvolume\b", f"volume of {name}", one.text, count=1))
+                for name in sources
+                if name not in own
+            ]
+        return replace(self, criteria=tuple(bound))
+
     def dbt_vars(self) -> dict[str, float]:
         """Return the thresholds for dbt's tests as fractions, only those that the goal names."""
         return {
@@ -196,11 +234,12 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class CriterionResult:
-    """A criterion beside what was measured; `met` is None when there was nothing to compare."""
+    """A criterion beside what was measured; `met` is None when there was nothing to compare, and `note` may say why."""
 
     criterion: Criterion
     measured: Fraction | None
     met: bool | None
+    note: str | None = None
 
     def as_dict(self) -> dict[str, str | int | float | bool | None]:
         """Return the entry of `criteria` in `summary.json`."""
@@ -208,10 +247,12 @@ class CriterionResult:
         return {
             "text": criterion.text,
             "metric": criterion.metric,
+            "subject": criterion.subject,
             "operator": criterion.operator,
             "threshold": json_number(criterion.threshold, criterion.unit),
             "measured": json_number(self.measured, criterion.unit),
             "met": self.met,
+            "note": self.note,
         }
 
 
@@ -251,24 +292,27 @@ def _exact(metric: str, value: Number) -> Fraction:
     return Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
 
 
-def evaluate(goal: Goal, measured: Mapping[str, Number | None]) -> list[CriterionResult]:
+def evaluate(
+    goal: Goal, measured: Mapping[str, Number | None], notes: Mapping[str, str] = _NO_NOTES
+) -> list[CriterionResult]:
     """Hold measured figures against the goal, one result per criterion in the goal's order.
 
     Args:
         goal: The compiled goal.
-        measured: By metric, in the metric's unit (`metrics.METRICS`); a `Fraction` is
+        measured: By `Criterion.name`, which begins with the metric, in the metric's unit (`metrics.METRICS`); a `Fraction` is
             compared as it is, a float as its shortest decimal text. None or absent: not measured.
+        notes: What there is to say of a figure, or of its absence, by the same names.
 
     Raises:
         ValueError: A key is no metric, or a value is no finite number.
     """
-    if unknown := sorted(set(measured) - set(METRICS)):
+    if unknown := sorted({re.split("[ ,]", name)[0] for name in measured} - set(METRICS)):
         raise ValueError(f"no such metric: {', '.join(unknown)} (known: {', '.join(METRICS)})")
     figures = {metric: None if value is None else _exact(metric, value) for metric, value in measured.items()}
     results = []
     for criterion in goal.criteria:
-        figure = figures.get(criterion.metric) if criterion.metric else None
-        results.append(CriterionResult(criterion, figure, criterion.holds(figure)))
+        figure = figures.get(criterion.name) if criterion.metric else None
+        results.append(CriterionResult(criterion, figure, criterion.holds(figure), notes.get(criterion.name)))
     return results
 
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from supervisor.goal.metrics import ALIASES, METRICS, Metric, Operator, Unit
+from supervisor.goal.metrics import ALIASES, METRICS, Metric, Operator, Past, Unit
 
 
 class Refusal(Exception):
@@ -25,12 +25,14 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One compiled clause: `metric operator threshold`, the threshold in the metric's unit."""
+    """One compiled clause: `metric operator threshold`, the threshold in the metric's unit; see `Criterion` for the rest."""
 
     text: str
     metric: Metric
     operator: Operator
     threshold: Fraction
+    subject: str | None = None
+    past: Past | None = None
 
 
 # how the sentence is shown, the pattern it is known by, and the check that it stands for
@@ -115,6 +117,14 @@ _NAME_LAST = re.compile(
 )
 _NO_OPERATOR = re.compile(rf"{_QUANTITY}\s+(?:of\s+)?(?P<name>\S.*)", re.I)
 _NO_OPERATOR_LAST = re.compile(rf"(?P<name>[^\W\d][^<>=≥≤≠≈~!]*?)\s*{_QUANTITY}", re.I)
+_SOURCE = r"[a-z][a-z0-9_]{0,39}"
+_OF_SOURCE = re.compile(rf"(?P<name>.+?)\s+of\s+(?P<source>{_SOURCE})", re.I)
+_VOLUME = re.compile(
+    rf"(?:the\s+)?volume(?:\s+of\s+(?P<source>{_SOURCE}))?{_FILLER}\s+within\s+{_QUANTITY}\s+of\s+(?:the|its)\s+last"
+    r"(?:\s+(?P<days>[0-9]{1,3}))?\s+(?P<same>same\s+week)?days?",
+    re.I,
+)
+_MOST_PAST_DAYS = 90
 _LEAD_IN = re.compile(r"data transformed(?: to (?:the )?(?:target|common) schema)?", re.I)
 _COMMENT = re.compile(r"(?P<bare>.*\S)\s*\((?P<comment>[^()]*)\)")
 _BOUND = re.compile(rf"{_SIGNS.pattern}|%|percent|{_OPERATOR}\s*[-+]?[0-9]", re.I)
@@ -133,7 +143,9 @@ def nearest(query: str, known: Iterable[str]) -> str | None:
 
 def _unknown(name: str) -> Refusal:
     sentences = {sentence.split(" (")[0].lower(): sentence for sentence, *_ in _SENTENCES}
-    hit = nearest(name, (*ALIASES, *sentences))
+    found = _OF_SOURCE.fullmatch(name)
+    inner = found and nearest(found["name"], (alias for alias in ALIASES if ALIASES[alias].by_source))
+    hit = inner or nearest(name, (*ALIASES, *sentences))
     if hit is None:
         return Refusal(f'"{name}" is no metric and no accepted sentence')
     if hit in sentences:
@@ -144,6 +156,16 @@ def _unknown(name: str) -> Refusal:
 
 def _metric(name: str) -> Metric | None:
     return ALIASES.get(" ".join(name.replace("_", " ").split()).lower())
+
+
+def _metric_of(name: str) -> tuple[Metric | None, str | None]:
+    """Return the metric and the source that a name stands for, as in "records of s3"."""
+    metric = _metric(name)
+    found = None if metric else _OF_SOURCE.fullmatch(name)
+    inner = _metric(found["name"]) if found else None
+    if found and inner and inner.by_source:
+        return inner, found["source"].lower()
+    return metric, None
 
 
 def split_clauses(text: str) -> list[str]:
@@ -213,16 +235,36 @@ def _refuse_senseless(metric: Metric, operator: Operator, threshold: Fraction) -
 
 
 def _comparison(text: str, found: re.Match[str], operator: Operator) -> Check:
-    metric = _metric(found["name"])
+    metric, source = _metric_of(found["name"])
     if metric is None:
         raise _unknown(found["name"])
+    if metric.name == "volume":
+        raise _no_volume()
     noun = found.groupdict().get("noun") or ""
     counts_records = noun in ("records", "rows") and metric.unit in ("fraction", "count")
     if noun not in metric.name and not counts_records:
         raise Refusal(f'{metric.name} is {_KINDS[metric.unit]}, not a number of "{noun}"')
     threshold = _threshold(found, metric)
     _refuse_senseless(metric, operator, threshold)
-    return Check(text, metric, operator, threshold)
+    return Check(text, metric, operator, threshold, source)
+
+
+def _no_volume() -> Refusal:
+    return Refusal(f'volume: no bound and no past that are known; write it as in "{METRICS["volume"].example}"')
+
+
+def _volume(text: str, found: re.Match[str]) -> Check:
+    metric = METRICS["volume"]
+    threshold = _threshold(found, metric)
+    days = int(found["days"] or 1)
+    if not 0 < threshold < 1:
+        raise Refusal(
+            "volume is held within more than 0 % and less than 100 %: at 100 % a day without records would pass"
+        )
+    if not 1 <= days <= _MOST_PAST_DAYS:
+        raise Refusal(f"volume is held against the last 1 to {_MOST_PAST_DAYS} days, not {days}")
+    source = found["source"]
+    return Check(text, metric, "<=", threshold, source and source.lower(), Past(days, bool(found["same"])))
 
 
 def _refuse_hidden(comment: str) -> None:
@@ -252,6 +294,10 @@ def _compile_clause(clause: str) -> Check:
         raise Refusal(f'"{odd}" is no operator; use one of {", ".join(_OPERATORS)}')
     if len(signs) > 1:
         raise Refusal("more than one comparison; separate them with commas")
+    if found := _VOLUME.fullmatch(bare):
+        return _volume(clause, found)
+    if re.match(r"(?:the\s+)?volume\b", bare, re.I):
+        raise _no_volume()
     if found := _NAME_LAST.fullmatch(bare):
         if found["lead"] and not _LEAD_IN.fullmatch(found["lead"]):
             raise Refusal(f'"{found["lead"]} with" is not an accepted beginning')
@@ -293,13 +339,25 @@ def compile_line(text: str) -> list[Check]:
     if colon and "(" not in head:
         if head.strip().lower() in _LEADS:
             text = tail
-        elif _metric(head):
+        elif _metric_of(head)[0]:
             text = f"{head} {tail}"
+        elif checks := _checks_of_source(head.strip(), tail):
+            return checks
         else:
             hit = nearest(head, (*_LEADS, *ALIASES))
             near = f'; the nearest is "{hit}:"' if hit else ""
             raise Refusal(f'"{head}:" is not an accepted beginning{near}')
     return [_compile_clause(clause) for clause in split_clauses(text.strip())]
+
+
+def _checks_of_source(head: str, tail: str) -> list[Check]:
+    """Return the checks of a line such as "s3: at least 1,000 records"; none where it is not about one source."""
+    if not re.fullmatch(_SOURCE, head, re.I) or not re.search(r"\b(?:records|volume)\b", tail, re.I):
+        return []
+    checks = [_compile_clause(clause) for clause in split_clauses(tail.strip())]
+    if not all(check.metric.by_source and check.subject is None for check in checks):
+        return []
+    return [replace(check, text=f"{head}: {check.text}", subject=head.lower()) for check in checks]
 
 
 # ---------------------------------------------------------------- Context

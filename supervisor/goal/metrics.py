@@ -12,6 +12,18 @@ Stage = Literal["collect", "transform", "validate", "publish", "run"]
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """The days that a figure is held against: the last so many before the day, all or those of its weekday."""
+
+    days: int
+    same_weekday: bool
+
+    def __str__(self) -> str:
+        noun = "same weekday" if self.same_weekday else "day"
+        return f"last {self.days} {noun}s" if self.days > 1 else f"last {noun}"
+
+
+@dataclass(frozen=True, slots=True)
 class Metric:
     """A figure of a run that a goal may bound.
 
@@ -25,6 +37,8 @@ class Metric:
         aliases: What it is called in a goal file; the first is the canonical one.
         tested: A dbt test holds it against the project's `<name>_threshold` and `<name>_strict`.
         guarded: No remedy may make it worse, whatever it gains elsewhere.
+        by_source: A goal may bound it for one source.
+        sample: An accepted clause, where it has a form of its own.
     """
 
     name: str
@@ -36,10 +50,14 @@ class Metric:
     aliases: tuple[str, ...]
     tested: bool = False
     guarded: bool = False
+    by_source: bool = False
+    sample: str = ""
 
     @property
     def example(self) -> str:
         """Return an accepted clause for this metric."""
+        if self.sample:
+            return self.sample
         low = self.better == "low"
         if self.unit == "count":
             bound = "= 0" if low else ">= 1"
@@ -63,6 +81,14 @@ _ALL = (
     Metric("unhandled_source_failures", "count", "low", "collect", True,
            "failed sources without a recorded reason, or that kept another from loading",
            ("unhandled source failures",)),
+    Metric("records_collected", "count", "any", "collect", True,
+           "collected records of the day, or of one source; not measured of a source that failed",
+           ("records collected", "collected records", "records"),
+           by_source=True, sample="records of s3 >= 1,000"),
+    Metric("volume", "fraction", "low", "collect", True,
+           "per source |collected records - median of its own past| / that median; not measured with too little past",
+           ("change in volume", "volume"),
+           by_source=True, sample="volume within 50 % of the last 4 same weekdays"),
     Metric("failure_rate", "fraction", "low", "transform", True,
            "quarantined records / collected records",
            ("failure rate", "transformation failure rate", "transformation failures"),

@@ -12,6 +12,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from supervisor.common.outcome import Outcome
+from supervisor.goal.metrics import Past
 from supervisor.record.ledger import HAS_PUBLISHED, has_ledger
 from supervisor.warehouse.base import Session
 
@@ -152,6 +154,28 @@ def read_volumes(session: Session, before: date, days: int) -> dict[str, list[in
     ):
         volumes[row["source"]].append(row["count_collected"])
     return dict(volumes)
+
+
+def read_good_volumes(session: Session, source: str, before: date, past: Past) -> list[int]:
+    """Read how many records a source brought on the last good days before a day, the newest first.
+
+    A day is good when its newest run published it as a whole and met every limit, and nothing was loaded of it since.
+    """
+    if not has_ledger(session):
+        return []
+    rows = session.query(
+        "select loads.count_collected from ("
+        "select *, row_number() over (partition by load_date order by finished_at desc) as recency "
+        "from metadata.load_outcomes where source = ? and status = 'loaded' and load_date < ?) as loads inner join ("
+        "select *, row_number() over (partition by load_date order by finished_at desc) as recency "
+        "from metadata.pipeline_runs where load_date < ?) as runs on loads.load_date = runs.load_date "
+        "where loads.recency = 1 and runs.recency = 1 and runs.status = ? and runs.exit_code = 0 "
+        "and loads.finished_at <= runs.finished_at"
+        + (f" and extract(isodow from loads.load_date) = {before.isoweekday()}" if past.same_weekday else "")
+        + " order by loads.load_date desc limit ?",
+        (source, before, before, Outcome.SUCCESS.status, past.days),
+    )
+    return [row["count_collected"] for row in rows]
 
 
 def local_run(work_dir: Path, run_id: str) -> Summary | None:

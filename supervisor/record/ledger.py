@@ -53,6 +53,21 @@ class LoadOutcome:
         """Whether the raw records of the day are there."""
         return self.status == "loaded"
 
+    @property
+    def incomplete(self) -> Sequence[Mapping[str, Any]]:
+        """The objects and other parts of the day that could not be read, each with its `object` and `reason`."""
+        return self.detail.get("incomplete") or ()
+
+    @property
+    def unread(self) -> list[str]:
+        """The same for people, as in "orders/b.csv (gzip_broken)"."""
+        return [f"{part['object']} ({part['reason']})" for part in self.incomplete]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that the source has of the day is there."""
+        return self.loaded and not self.incomplete
+
 
 @dataclass(frozen=True)
 class DayState:
@@ -66,9 +81,9 @@ class DayState:
     last_run: Mapping[str, Any] | None
     loads: Mapping[str, LoadOutcome]
 
-    def missing(self, configured: Sequence[str]) -> list[str]:
-        """Configured sources whose raw records of the day are not there."""
-        return [name for name in configured if name not in self.loads]
+    def open(self, configured: Sequence[str]) -> list[str]:
+        """Configured sources whose raw records of the day are not there, or not all of them."""
+        return [name for name in configured if name not in self.loads or not self.loads[name].is_whole]
 
 
 def has_ledger(session: Session) -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
 from supervisor.common.outcome import PUBLISHED_STATUSES, Outcome
-from supervisor.common.text import measure, operator_sign, plain_text, plural, share
+from supervisor.common.text import listed, measure, operator_sign, plain_text, plural, share
 from supervisor.goal.metrics import METRICS
 
 SCHEMA_VERSION = 1
@@ -49,6 +49,16 @@ class Strategy(Part):
     largest_batch_bytes: int | None = None
 
 
+class Unread(Part):
+    """An object, or another part of a source's day, that could not be read."""
+
+    object: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.object} ({self.reason})"
+
+
 class Source(Part):
     """What came of a source: counts of records, and the run that collected them."""
 
@@ -65,11 +75,22 @@ class Source(Part):
     location: str = ""
     fallback: bool = False
     strategy: Strategy | None = None
+    incomplete: tuple[Unread, ...] = ()
 
     @property
     def is_loaded(self) -> bool:
         """Whether its records of the day came in."""
         return self.status == "loaded"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that it has of the day came in."""
+        return self.is_loaded and not self.incomplete
+
+    @property
+    def unread(self) -> str:
+        """What of it could not be read, for people."""
+        return listed(list(map(str, self.incomplete)))
 
     @property
     def retries(self) -> int:
@@ -120,10 +141,12 @@ class Criterion(Part):
 
     text: str
     metric: str | None = None
+    subject: str | None = None
     operator: str | None = None
     threshold: Number | None = None
     measured: Number | None = None
     met: bool | None = None
+    note: str | None = None
 
     @property
     def is_checked(self) -> bool:
@@ -144,6 +167,11 @@ class Criterion(Part):
     def figure(self) -> str:
         """What was measured, for people; never rounded across the threshold."""
         return "not measured" if self.measured is None else measure(self.measured, self.unit, against=self.threshold)
+
+    @property
+    def evidence(self) -> str:
+        """The figure, with what it stands on where that is known."""
+        return f"{self.figure} ({self.note})" if self.note else self.figure
 
     @property
     def limit(self) -> str:
@@ -291,6 +319,11 @@ class Summary(Part):
     def missing(self) -> list[Source]:
         """The sources whose records of the day are not there."""
         return [source for source in self.sources.values() if not source.is_loaded]
+
+    @property
+    def incomplete(self) -> list[Source]:
+        """The sources of whose day a part could not be read; what could be is there."""
+        return [source for source in self.sources.values() if source.is_loaded and source.incomplete]
 
     @property
     def missed(self) -> list[Criterion]:

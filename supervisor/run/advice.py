@@ -23,6 +23,9 @@ _ADVICE = {
     "consistency": "check that what the records refer to is complete for the day",
     "records_lost": "a model drops or repeats records: see the conservation test's rows, and what changed in models/",
     "duplicates_published": "see what changed in int_duplicates: a record would be published twice",
+    "records_collected": "see whether the source holds the whole day, and have the rest delivered",
+    "volume": "see whether the source holds the whole day, once; where it does, publish it under a goal file without that line "
+    "(--goal FILE)",
     "sources_failed": "bring the missing source back, or name it in goal.md as one that may be missing",
     "sources_loaded": "bring the missing sources back",
 }
@@ -70,5 +73,6 @@ def unmet(result: CriterionResult) -> str:
     """Return a criterion with its figure beside its limit, as in "accuracy is 97.2%, limit ≥ 98%"."""
     one, unit = result.criterion, str(result.criterion.unit)
     limit = f"{operator_sign(one.operator)} {measure(one.threshold, unit)}"
-    name = METRICS[str(one.metric)].aliases[0]
-    return f"{name} is {measure(result.measured, unit, against=one.threshold)}, limit {limit}"
+    name = METRICS[str(one.metric)].aliases[0] + (f" of {one.subject}" if one.subject else "")
+    note = f" ({result.note})" if result.note else ""
+    return f"{name} is {measure(result.measured, unit, against=one.threshold)}, limit {limit}{note}"

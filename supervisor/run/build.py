@@ -251,8 +251,8 @@ class BuildLoop:
         return f"{'; '.join(observed)} [dbt/{self._dbt.count}-{self._artifacts}]"
 
     def _unmet(self) -> dict[str, str]:
-        """The figure beside the limit of every criterion that is not met, by metric."""
-        return {str(one.criterion.metric): advice.unmet(one) for one in self._state.unmet(gates=True)}
+        """The figure beside the limit of every criterion that is not met, by its name."""
+        return {one.criterion.name: advice.unmet(one) for one in self._state.unmet(gates=True)}
 
     def _check_gates(self) -> None:
         """Hold the figures against the goal itself: criteria without a dbt test count as well."""
@@ -267,7 +267,8 @@ class BuildLoop:
             )
 
     def _recommendation(self) -> str:
-        return advice.recommendation(list(self._unmet()), self._state.request)
+        metrics = dict.fromkeys(str(one.criterion.metric) for one in self._state.unmet(gates=True))
+        return advice.recommendation(list(metrics), self._state.request)
 
     def _allowance(self, phase: str, retries: int = 0) -> Allowance:
         return Allowance(

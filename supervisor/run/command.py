@@ -64,7 +64,7 @@ def _run(request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, r
         wanted = check_filter(request.source_filter, sources)
         asked = replace(request, sources=tuple(sources), source_filter=wanted, notes=tuple(notes))
         intake = SourceIntake(sources_to_collect(asked, before))
-        summary = DayRun(asked, goal, warehouse, outlets, run_id, intake).execute(before)
+        summary = DayRun(asked, goal.bound_to(sources), warehouse, outlets, run_id, intake).execute(before)
         return Result(summary.exit_code, summary)
 
 
@@ -106,18 +106,18 @@ def check_filter(name: str | None, sources: Sequence[str]) -> str | None:
 
 
 def is_complete(before: DayState, configured: Sequence[str]) -> bool:
-    """Whether the day is published with every source that is configured now."""
+    """Whether the day is published with every source that is configured now, and with all that it has of the day."""
     if before.last_run is None or before.last_run["status"] != Outcome.SUCCESS.status:
         return False
-    return not before.missing(configured)
+    return not before.open(configured)
 
 
 def sources_to_collect(request: Request, before: DayState) -> list[str]:
-    """Which sources this run collects: the one asked for, what a partial day misses, or all."""
+    """Which sources this run collects: the one asked for, what a partial day misses or could not read, or all."""
     if request.source_filter is not None:
         return [request.source_filter]
     if request.force or before.last_run is None or before.last_run["status"] != Outcome.PARTIAL.status:
         return list(request.sources)
     failed = [name for name, source in published_summary(before).sources.items() if not source.is_loaded]
-    missing = [name for name in request.sources if name in failed or name not in before.loads]
-    return missing or list(request.sources)
+    still_open = before.open(request.sources)
+    return [name for name in request.sources if name in failed or name in still_open] or list(request.sources)

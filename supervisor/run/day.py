@@ -26,7 +26,7 @@ from supervisor.record.events import (
     to_all,
 )
 from supervisor.record.figures import by_entity, read_figures
-from supervisor.record.history import read_volumes
+from supervisor.record.history import read_good_volumes, read_volumes
 from supervisor.record.journal import Journal, note_request
 from supervisor.record.ledger import DayState, is_recorded
 from supervisor.run.build import BuildLoop
@@ -158,13 +158,15 @@ class DayRun:
             self._validate(loop)
         finally:
             dbt.close()
-        status = "SUCCESS" if all(outcome.loaded for outcome in self.state.outcomes.values()) else "PARTIAL"
+        status = "SUCCESS" if all(outcome.is_whole for outcome in self.state.outcomes.values()) else "PARTIAL"
         self._publish(status)
         return status
 
     def _collect(self, before: DayState) -> None:
         self.clock.start("collect", self._intake.title)
-        self.clock.finish("collect", self._intake.run(self, before))
+        status = self._intake.run(self, before)
+        self._measure_volumes()
+        self.clock.finish("collect", status)
 
     def _transform(self, loop: BuildLoop) -> None:
         self.clock.start("transform", "Data Transformation")
@@ -219,6 +221,20 @@ class DayRun:
         self.clock.finish("publish", "COMPLETED" if whole else "COMPLETED WITH WARNINGS")
 
     # ---------------------------------------------------------------- what they share
+
+    def _measure_volumes(self) -> None:
+        """Measure what each source brought, and hold it against its own past where the goal wants that."""
+        held = [(one, one.past) for one in self.state.goal.criteria if one.past is not None]
+        earlier: dict[str, list[int]] = {}
+
+        def work() -> None:
+            with self.warehouse.session() as session:
+                for one, past in held:
+                    earlier[one.name] = read_good_volumes(session, str(one.subject), self.request.date, past)
+
+        if held:
+            self.retry("collect", work)
+        self.state.update_volumes(earlier)
 
     def _read_figures(self) -> None:
         """Read the day's figures as they are now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from supervisor.common.command_line import command_line
+from supervisor.common.text import listed
 from supervisor.record.events import Collected
 from supervisor.record.ledger import DayState, LoadOutcome, commit_loads, has_loads, migrate
 from supervisor.run import advice
@@ -38,7 +39,7 @@ class SourceIntake:
             error = self._nothing_new(day, fresh)
             day.clock.finish("collect", "FAILED")
             raise error
-        complete = all(outcome.loaded for outcome in day.state.outcomes.values())
+        complete = all(outcome.is_whole for outcome in day.state.outcomes.values())
         return "COMPLETED" if complete else "COMPLETED WITH WARNINGS"
 
     def measured(self, session: Session, run_id: str) -> None:
@@ -70,6 +71,13 @@ class SourceIntake:
                 state.collected_by[name] = str(kept.load_id)
                 observed = f"source '{name}' has {kept.collected:,} records of run {kept.load_id}"
                 state.decide("collect", observed, "build the day with them", "kept")
+        for name, outcome in state.outcomes.items():
+            if outcome.loaded and outcome.incomplete:
+                kept = before.loads.get(name)
+                as_before = kept is not None and kept.load_id != outcome.load_id and kept.unread == outcome.unread
+                observed = f"source '{name}': {listed(outcome.unread)} could not be read"
+                came = f"as in run {kept.load_id}" if kept and as_before else "the next run reads the source again"
+                state.decide("collect", observed, "publish what could be read, as a partial day", came)
 
     def _nothing_new(self, day: DayRun, fresh: Mapping[str, LoadOutcome]) -> EscalationError:
         request = day.request

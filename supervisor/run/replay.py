@@ -130,7 +130,8 @@ def _replay_day(
             archive="",
             notes=tuple(notes),
         )
-        summary = DayRun(asked, goal, warehouse, outlets, run_id, intake).execute(before)
+        bound = goal.bound_to(asked.sources)
+        summary = DayRun(asked, bound, warehouse, outlets, run_id, intake).execute(before)
         if summary.exit_code in PUBLISHED_CODES:
             outlets.emit(Said(_outcome_line(intake.replayed, summary)))
         return Result(summary.exit_code, summary)
@@ -204,7 +205,8 @@ class RawIntake:
         observed = f"{plural(records, 'raw record')} of {plural(len(loaded), 'source')} are there"
         state.decide("collect", observed, "build the day from them", "; ".join(notes))
         day.emit(RawRecordsKept(state.outcomes, records, notes))
-        return "COMPLETED" if len(loaded) == len(state.outcomes) else "COMPLETED WITH WARNINGS"
+        whole = all(outcome.is_whole for outcome in state.outcomes.values())
+        return "COMPLETED" if whole else "COMPLETED WITH WARNINGS"
 
     def measured(self, session: Session, run_id: str) -> None:
         """See `supervisor.run.day.Intake`."""

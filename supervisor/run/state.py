@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from supervisor.common.secrecy import redact
 from supervisor.dbt.entities import Entity, declared_entities
 from supervisor.goal.compile import Goal, evaluate
 from supervisor.goal.criteria import CriterionResult
+from supervisor.judge.volume import change_of
 from supervisor.record.events import DecisionTaken, Emit
 from supervisor.record.figures import Cells, DayFigures, by_source, figures_of_summary, measurements
 from supervisor.record.ledger import LoadOutcome
@@ -34,7 +35,8 @@ class RunState:
         collected_by: The run that collected each source's records.
         cells: The day's counts by entity and source, once they have been read.
         figures: The same by source.
-        measured: By metric of the goal.
+        measured: By name of the goal's criteria.
+        notes: What there is to say of them, by the same names.
         nodes: The dbt manifest's nodes.
         decisions: What was decided so far, as `summary.json` has it.
         escalation: Why nothing was published, and what to do.
@@ -56,6 +58,7 @@ class RunState:
         self.cells: Cells = {}
         self.figures: dict[str, DayFigures] = {}
         self.measured: dict[str, Any] = {}
+        self.notes: dict[str, str] = {}
         self.nodes: Mapping[str, Any] = {}
         self.decisions: list[dict[str, str]] = []
         self.escalation: dict[str, Any] | None = None
@@ -92,6 +95,21 @@ class RunState:
         )
         self.measured.update(measurements(self.figures, self.outcomes, self.request.sources))
 
+    def update_volumes(self, earlier: Mapping[str, Sequence[int]]) -> None:
+        """Take what the sources brought, beside what they brought on earlier days by the names of the goal's criteria."""
+        loaded = {name: one.collected for name, one in self.outcomes.items() if one.loaded}
+        self.measured["records_collected"] = sum(loaded.values())
+        for one in self.goal.criteria:
+            if one.subject is None:
+                continue
+            if one.subject not in loaded:
+                self.notes[one.name] = "the source failed"
+            elif one.past is None:
+                self.measured[one.name] = loaded[one.subject]
+            else:
+                change, self.notes[one.name] = change_of(loaded[one.subject], earlier[one.name], one.past)
+                self.measured[one.name] = change
+
     def criteria(self) -> list[CriterionResult]:
         """The goal's criteria, held against what is measured by now."""
         elapsed_s = self.clock.elapsed_s
@@ -99,7 +117,7 @@ class RunState:
         # of a moment's time no rate can be told
         if elapsed_s > 1:
             running["cores_used"] = (self.meter.cpu_seconds() - self._cpu_before_s) / elapsed_s
-        return evaluate(self.goal, {**self.measured, **running})
+        return evaluate(self.goal, {**self.measured, **running}, self.notes)
 
     def unmet(self, *, gates: bool) -> list[CriterionResult]:
         """Criteria that are measured and not met: those that hold the publication back, or the others."""
@@ -119,7 +137,10 @@ class RunState:
         # pydantic takes a while to import, and a run's start needs no summary
         from supervisor.record.summary import SCHEMA_VERSION, Summary
 
-        missing = [name for name, outcome in self.outcomes.items() if not outcome.loaded]
+        still_open = [name for name, outcome in self.outcomes.items() if not outcome.is_whole]
+        figures = figures_of_summary(self.cells, self.entities, self.outcomes, self.collected_by)
+        for name, outcome in self.outcomes.items():
+            figures["sources"][name]["incomplete"] = outcome.incomplete
         content = {
             "schema_version": SCHEMA_VERSION,
             "run_id": self.run_id,
@@ -133,11 +154,11 @@ class RunState:
             "duration_s": round(self.clock.elapsed_s, 3),
             "peak_memory_mb": self.meter.peak_mb,
             "phases": self.clock.phases(),
-            **figures_of_summary(self.cells, self.entities, self.outcomes, self.collected_by),
+            **figures,
             "type_conversions": self.type_conversions,
             "criteria": [result.as_dict() for result in self.criteria()],
             "decisions": self.decisions,
-            "repair_command": repair_command(self.request, missing) if missing else None,
+            "repair_command": repair_command(self.request, still_open) if still_open else None,
             "report": self.report,
             "archive": self.archived,
             "alert": self.alert,

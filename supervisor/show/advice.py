@@ -35,6 +35,7 @@ def issues_of(summary: Summary) -> list[str]:
             issues.append(f"{source.title}{reason} ({plural(source.retries, 'retry', 'retries')}, resolved)")
         if source.is_loaded and source.fallback:
             issues.append(f"{source.title}: the fallback endpoint was used")
+    issues += [f"{source.title} incomplete: {source.unread} could not be read" for source in summary.incomplete]
     for records, noun, note in (
         (summary.quarantined, "transformation failure", "quarantined"),
         (summary.missing_required, "record", "a required field is missing; kept, marked incomplete"),

@@ -101,7 +101,9 @@ def incident_of(summary: Summary) -> Incident | None:
     elif summary.error:
         cause = [summary.error.type]
     else:
-        cause = [*sorted(name for name, source in summary.sources.items() if not source.is_loaded), *missed]
+        down = sorted(name for name, source in summary.sources.items() if not source.is_loaded)
+        cut = sorted(f"{name}: {source.unread}" for name, source in summary.sources.items() if source.incomplete)
+        cause = [*down, *cut, *missed]
     return Incident(kind, " ".join(cause), summary.run_id)
 
 
@@ -135,7 +137,8 @@ def _compose(kind: str, summary: Summary, first: str = "") -> Alert:
     if escalation or summary.error:
         lines.append(f"Reason: {escalation.reason if escalation else summary.error and summary.error.message}")
     lines += [f"{source.title}: {source.cause}" for source in summary.missing]
-    lines += [f"Not met: {one.title}: {one.figure}, not {one.limit}" for one in summary.missed]
+    lines += [f"{source.title}: {source.unread} could not be read" for source in summary.incomplete]
+    lines += [f"Not met: {one.title}: {one.evidence}, not {one.limit}" for one in summary.missed]
     lines += [f"- {line}" for line in offender_lines(summary, 5)]
     if outcome.is_published:
         records = f"{count(summary.published)} of {count(summary.collected)} collected records"

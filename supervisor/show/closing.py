@@ -57,6 +57,8 @@ def _source_line(source: Source, run_id: str) -> str:
         notes.append(f"collected by run {source.run_id}")
     records = plural(source.collected, "record")
     if source.is_loaded:
+        if source.incomplete:
+            notes.append(f"incomplete: {source.unread} could not be read")
         return f"{source.title}: {records}" + (f" ({', '.join(notes)})" if notes else "")
     known = f"{records} kept from before" if source.collected else "nothing collected"
     reason = f": {source.reason}" if source.reason else ""
@@ -86,7 +88,8 @@ def _criterion_line(criterion: Criterion) -> str:
         name = str(criterion.metric).replace("_", " ").capitalize()
     if criterion.metric in QUALITY_METRICS or not criterion.met:
         limit = f" (threshold: {criterion.limit})"
-    return f"{name}: {criterion.figure}" + (f" {criterion.mark}" if criterion.mark else "") + limit
+    note = f", {criterion.note}" if criterion.note else ""
+    return f"{name}: {criterion.figure}" + (f" {criterion.mark}" if criterion.mark else "") + limit + note
 
 
 def _quality(summary: Summary, heading: str = "Quality Validation:") -> list[Row]:
@@ -155,19 +158,26 @@ def _success(summary: Summary) -> list[Row]:
 
 
 def _partial(summary: Summary) -> list[Row]:
-    down, sources = summary.missing, len(summary.sources)
-    names = ", ".join(source.title for source in down)
+    down, cut, sources = summary.missing, summary.incomplete, len(summary.sources)
+    states = [
+        f"{', '.join(source.title for source in some)} {word}"
+        for some, word in ((down, "unavailable"), (cut, "incomplete"))
+        if some
+    ]
     rows = [
-        Row(f"Data collected from {sources - len(down)}/{sources} sources ({names} unavailable)"),
+        Row(f"Data collected from {sources - len(down)}/{sources} sources ({', '.join(states)})"),
         Row(f"Published: {plural(summary.published, 'record')}"),
     ]
     for source in down:
         kept = f"Not refreshed: {source.title} source ({plural(source.collected, 'record')} kept from before)"
         missing = f"Missing: {source.title} source (number of records not known)"
         rows.append(Row(kept if source.collected else missing))
+    rows += [Row(f"Missing: the records of {source.title} in {source.unread}") for source in cut]
     causes = [f"Investigate {one.title}: {one.cause} ({plural(one.tries, 'try', 'tries')})" for one in down]
+    causes += [f"Have what {one.title} could not read delivered again" for one in cut]
     if summary.repair_command:
-        causes.append("Once it answers again, repair the day with the command below")
+        answers = "Once it answers again" if not cut else "Once it is there"
+        causes.append(f"{answers}, repair the day with the command below")
     return [
         *rows,
         *_section("Action Required:", _items(causes)),
@@ -186,13 +196,13 @@ def _escalated(summary: Summary) -> list[Row]:
     for missed in summary.missed:
         rows += [
             Row(missed.title, "heading"),
-            *_items([f"Current: {missed.figure} ✗", f"Threshold: {missed.limit}"]),
+            *_items([f"Current: {missed.evidence} ✗", f"Threshold: {missed.limit}"]),
         ]
     advice = escalation.recommendation if escalation else ""
     return [
         *rows,
         *_section("Worst offenders:", _items(offender_lines(summary))),
-        *_section("Sources:", _items(_source_line(source, "") for source in summary.missing)),
+        *_section("Sources:", _items(_source_line(source, "") for source in (*summary.missing, *summary.incomplete))),
         Row(),
         Row(
             f"Nothing was published. What was published before, for {summary.date} and for every other day, "

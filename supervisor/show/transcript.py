@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from supervisor.common.text import share, share_of
+from supervisor.common.text import listed, measure, share, share_of
 from supervisor.dbt.entities import Entity
 from supervisor.goal.criteria import CriterionResult
 from supervisor.record import events
@@ -154,7 +154,11 @@ class Transcript:
             if outcome.tries > 1:
                 step((name, f"attempt-{outcome.tries}"), f"Attempt {outcome.tries}: ✓ Success", "ok")
             step((name, "records"), f"Records: {outcome.collected:,}", "info")
-            step((name,), f"{title} Collection (parallel): COMPLETED in {outcome.duration_s:.1f} s", "ok")
+            if outcome.incomplete:
+                step((name, "incomplete"), f"Could not be read: {listed(outcome.unread)}", "warning")
+            ended = "INCOMPLETE after" if outcome.incomplete else "COMPLETED in"
+            status: StepStatus = "warning" if outcome.incomplete else "ok"
+            step((name,), f"{title} Collection (parallel): {ended} {outcome.duration_s:.1f} s", status)
 
     def _transformed(self, conversions: int) -> None:
         step, total = self._step, total_of(self._figures)
@@ -206,6 +210,12 @@ class Transcript:
         step(("duplicates",), f"Duplicate detection: {total.duplicates:,} found and removed", "ok")
         outliers = f"Anomaly detection: {total.anomalies:,} statistical outliers flagged for review"
         step(("anomalies",), outliers, "ok")
+        for one in criteria:
+            if one.criterion.subject is not None:
+                shown = "not measured" if one.measured is None else measure(one.measured, str(one.criterion.unit))
+                sign: StepStatus = "warning" if one.met is None else "ok" if one.met else "failed"
+                note = f" ({one.note})" if one.note else ""
+                step(("volume", one.criterion.name), f"{one.criterion.text}: {shown}{note}", sign)
 
 
 def _collect_lines(outcomes: Mapping[str, LoadOutcome]) -> list[str]:
@@ -217,7 +227,9 @@ def _collect_lines(outcomes: Mapping[str, LoadOutcome]) -> list[str]:
         f"Total records: {sum(outcome.collected for outcome in loaded):,}",
         f"Sources: {len(loaded)}/{len(outcomes)} successful" + (f" ({retries} {noun})" if retries else ""),
     ]
-    return lines + [f"Failed sources: {'; '.join(failed)}"] * bool(failed)
+    cut = [f"{outcome.source} ({listed(outcome.unread)})" for outcome in loaded if outcome.incomplete]
+    lines += [f"Failed sources: {'; '.join(failed)}"] * bool(failed)
+    return lines + [f"Incomplete sources: {'; '.join(cut)}"] * bool(cut)
 
 
 def _consistency(total: DayFigures) -> str | None:

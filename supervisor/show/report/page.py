@@ -199,12 +199,13 @@ def verdict_of(summary: Summary) -> Verdict:
 def _published_sentences(summary: Summary) -> list[str]:
     missing = [source.title for source in summary.missing if not source.collected]
     stale = [source.title for source in summary.missing if source.collected]
-    causes = "; ".join(f"{one.title}: {one.cause}" for one in summary.missing)
+    causes, cut = "; ".join(f"{one.title}: {one.cause}" for one in summary.missing), summary.incomplete
     return [
         f"{_joined(missing)} could not be collected, so totals are too low." if missing else "",
         f"{_joined(stale)} could not be refreshed; the records of an earlier run were used." if stale else "",
         f"Cause: {causes}." if causes else "",
-        _goal_sentence(summary, "What is there meets the goal" if causes else "The goal is met"),
+        *(f"{one.title} is incomplete: {one.unread} could not be read, so totals are too low." for one in cut),
+        _goal_sentence(summary, "What is there meets the goal" if causes or cut else "The goal is met"),
         _account_sentence(summary),
         _flag_sentence(summary),
     ]

@@ -40,7 +40,7 @@ def test_the_newest_run_is_meant_when_none_is_named(golden: Run) -> None:
 def test_a_partial_run_names_the_cause_and_the_repair(tmp_path: Path) -> None:
     summary = leave_folder(tmp_path, "partial")
     answer = ask(tmp_path, "explain", summary.run_id)
-    assert "PARTIAL: the day was published without a source (exit code 3)" in answer.output
+    assert "PARTIAL: the day was published, and a source is missing or incomplete (exit code 3)" in answer.output
     assert "no page after 3 tries and one at the fallback endpoint" in " ".join(answer.output.split())
     assert str(summary.repair_command) in answer.output
     assert ask(tmp_path, "explain", "--json").data["summary"] == summary.as_dict()

@@ -195,3 +195,15 @@ def test_a_day_published_too_late_is_complete() -> None:
     late = recorded("golden", exit_code=3)
     day = judge(DayHistory(published=late, last=late, loaded=("api", "postgres", "s3")))
     assert (day.state, day.next_command) == ("complete", "")
+
+
+def test_a_day_with_a_file_that_could_not_be_read_is_open_and_names_it(tmp_path: Path) -> None:
+    sources = recorded("golden").as_dict()["sources"]
+    sources["s3"]["incomplete"] = [{"object": "raw/b.parquet", "reason": "parquet_broken"}]
+    leave_ledger(tmp_path, "golden", status="PARTIAL", exit_code=3, sources=sources)
+    (day,) = ask(tmp_path, "status", "--json").data["days"]
+    assert (day["state"], day["missing"], day["incomplete"]) == ("partial", [], ["s3"])
+    assert day["next_command"] == "python orchestrate.py --date 2025-11-16 --source-filter s3"
+    output = ask(tmp_path, "status").output
+    assert "part of s3" in output
+    assert "S3: raw/b.parquet (parquet_broken) could not be read" in output

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from supervisor.goal.metrics import Past
+from supervisor.record.history import read_good_volumes
 from supervisor.record.ledger import (
     LoadOutcome,
     adopt_references,
@@ -79,7 +81,7 @@ def loads_of(session: Session) -> list[tuple[date, str]]:
 def test_without_a_ledger_a_day_is_unknown(warehouse: Warehouse) -> None:
     with warehouse.session() as session:
         assert not has_ledger(session)
-        assert read_day(session, DAY).missing(["lake"]) == ["lake"]
+        assert read_day(session, DAY).open(["lake"]) == ["lake"]
     assert read_state(warehouse, DAY).last_run is None
 
 
@@ -179,3 +181,44 @@ def test_a_newer_releases_metadata_is_refused_before_anything_is_read(raw: Wareh
         )
     with pytest.raises(WarehouseError, match="a newer release has been used here"):
         read_state(raw, DAY)
+
+
+@pytest.mark.parametrize(
+    ("past", "volumes"),
+    [(Past(4, same_weekday=True), [101, 102]), (Past(3, same_weekday=False), [109, 101, 110]), (Past(1, False), [109])],
+    ids=str,
+)
+def test_a_sources_past_is_that_of_its_good_days(history: Warehouse, past: Past, volumes: list[int]) -> None:
+    with history.session() as session:
+        assert read_good_volumes(session, "lake", DAY, past) == volumes
+
+
+@pytest.fixture
+def history(warehouse: Warehouse) -> Warehouse:
+    """A ledger of days that were good or were not; 7, 14 and so on days before are of its weekday."""
+
+    def run(session: Session, days_before: int, collected: int, *, rerun: str = "", **more: Any) -> None:
+        day, run_id = DAY - timedelta(days=days_before), f"r{days_before}{rerun}"
+        loads = [load("lake", run_id, collected=collected), load("shop", run_id, collected=9)]
+        commit_loads(session, run_id, day, loads)
+        if more.get("status") != "KILLED":
+            record_run(session, {**summary(run_id), "date": day.isoformat(), **more}, [])
+
+    with warehouse.transaction() as session:
+        migrate(session)
+        for weeks, more in enumerate(
+            ({}, {"status": "PARTIAL", "exit_code": 3}, {"status": "ESCALATED", "exit_code": 4}, {"exit_code": 3}, {}),
+            1,
+        ):
+            run(session, 7 * weeks, 100 + weeks, **more)
+        # good once, and then collected again by a run that was killed, or that escalated
+        run(session, 35, 9, rerun="again", status="KILLED")
+        run(session, 42, 102)
+        run(session, 1, 103)
+        run(session, 1, 9, rerun="again", status="ESCALATED", exit_code=4)
+        run(session, 2, 109)
+        run(session, 10, 110)
+        # the day itself and those after it are not its past
+        run(session, 0, 9)
+        run(session, -7, 9)
+    return warehouse

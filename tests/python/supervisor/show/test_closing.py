@@ -10,7 +10,7 @@ from recorded_days import NAMES, recorded
 from supervisor.common.outcome import Outcome
 from supervisor.record.summary import Summary
 from supervisor.show.advice import issues_of, next_steps_of, offender_lines
-from supervisor.show.alerts import alert_for
+from supervisor.show.alerts import alert_for, incident_of
 from supervisor.show.closing import closing_of
 from supervisor.show.report.data import ReportData
 from supervisor.show.report.page import render_report
@@ -112,3 +112,26 @@ def test_more_offenders_than_fit_are_counted() -> None:
     summary = recorded("escalated", escalation={**escalation, "offenders": [f"s{number}" for number in range(10)]})
     assert offender_lines(summary, 3) == ["s0", "s1", "s2", "and 7 more"]
     assert offender_lines(recorded("golden")) == []
+
+
+def test_a_file_that_could_not_be_read_is_named_by_everyone_who_tells_of_the_day() -> None:
+    sources = recorded("golden").as_dict()["sources"]
+    parts = [{"object": f"raw/{number}.parquet", "reason": "parquet_broken"} for number in range(7)]
+    sources["s3"]["incomplete"] = parts
+    changes = {"status": "PARTIAL", "exit_code": 3, "sources": sources, "repair_command": "python orchestrate.py"}
+    summary = recorded("golden", **changes)
+    said = lines("golden", **changes)
+    assert "Data collected from 3/3 sources (S3 incomplete)" in said
+    five = ", ".join(f"raw/{number}.parquet (parquet_broken)" for number in range(5)) + " and 2 more"
+    assert f"Missing: the records of S3 in {five}" in said
+    assert "Once it is there, repair the day with the command below" in said
+    alert = alert_for(summary, None)
+    assert alert is not None
+    assert f"S3: {five} could not be read" in alert.body
+    assert f"S3 is incomplete: {five} could not be read" in render_report(ReportData(summary))
+    assert issues_of(summary)[1] == f"S3 incomplete: {five} could not be read"
+    # the same again is no news, another file is
+    known = incident_of(summary)
+    assert alert_for(summary, known) is None
+    sources["s3"]["incomplete"] = parts[1:]
+    assert alert_for(recorded("golden", **changes), known) is not None
