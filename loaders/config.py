@@ -30,6 +30,26 @@ def configured_source_names() -> list[str]:
     return sorted(kinds, key=lambda name: (order.index(kinds[name]), name))
 
 
+def configured_tables() -> list[tuple[str, str]]:
+    """Return the raw tables that the configured sources fill, as (source, table), without importing dlt.
+
+    Raises:
+        ConfigurationError: When a settings file is not valid TOML.
+    """
+    found = []
+    for name, settings in sorted(read_merged_sources().items()):
+        if not isinstance(settings, dict):
+            continue
+        for section in ("tables", "endpoints"):
+            parts = settings.get(section)
+            for key, part in parts.items() if isinstance(parts, dict) else ():
+                named = part.get("table", key) if section == "endpoints" and isinstance(part, dict) else key
+                found.append((name.lower(), str(named)))
+        if not any(isinstance(settings.get(section), dict) for section in ("tables", "endpoints")):
+            found.append((name.lower(), str(settings.get("table", "events"))))
+    return list(dict.fromkeys(found))
+
+
 def read_sources(names: Iterable[str] = ()) -> tuple[Source, ...]:
     """Read the sources of the given names, or all of them, checking every key.
 

@@ -9,18 +9,20 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from loaders.config import read_sources
+from loaders.config import configured_tables, read_sources
 from loaders.kinds.checks import Check
 from loaders.redact import redact
 from loaders.sources import check_source
 from supervisor.commands.answer import Place, answer, print_json, say_note
+from supervisor.common.errors import UsageError
 from supervisor.common.request import Sandbox
+from supervisor.dbt.declarations import check_tables, read_declarations
 from supervisor.show.terminal import Column, Terminal
 from supervisor.warehouse.base import Warehouse
 from supervisor.warehouse.check import check_warehouse
 from supervisor.warehouse.reading import why_unreadable
 
-WAREHOUSE = "warehouse"
+WAREHOUSE, PROJECT = "warehouse", "project"
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class CheckResult:
         return dict(self.__dict__)
 
 
-def check_all(warehouse: Warehouse, day: date, work_dir: Path) -> list[CheckResult]:
-    """Check the sources, all at once, and then the warehouse.
+def check_all(warehouse: Warehouse, day: date, work_dir: Path, project_dir: Path) -> list[CheckResult]:
+    """Check what the project declares, then the sources, all at once, and then the warehouse.
 
     Raises:
         ConfigurationError: A source is not configured as it must be.
@@ -56,7 +58,19 @@ def check_all(warehouse: Warehouse, day: date, work_dir: Path) -> list[CheckResu
         tried = [Check("connect", True, f"not tried: {reason}")]
     else:
         tried = check_warehouse(warehouse, [source.name for source in sources])
-    return found + [CheckResult(WAREHOUSE, one.name, one.ok, redact(one.detail), one.missing_right) for one in tried]
+    return [_check_project(project_dir), *found] + [
+        CheckResult(WAREHOUSE, one.name, one.ok, redact(one.detail), one.missing_right) for one in tried
+    ]
+
+
+def _check_project(project_dir: Path) -> CheckResult:
+    """Whether what the project declares is understood, and a model reads each table that a source fills."""
+    try:
+        declared = read_declarations(project_dir)
+        check_tables(declared, configured_tables())
+    except UsageError as error:
+        return CheckResult(PROJECT, "declared", False, str(error), None)
+    return CheckResult(PROJECT, "declared", True, f"entities: {', '.join(declared.entities) or 'none'}", None)
 
 
 def show_checks(results: Sequence[CheckResult], day: date, out: Terminal) -> None:
@@ -72,7 +86,11 @@ def show_checks(results: Sequence[CheckResult], day: date, out: Terminal) -> Non
     for one in failed:
         if one.missing_right:
             out.line(f"{one.what} lacks: {one.missing_right}", "red")
-    out.line("Everything can be reached." if not failed else f"{len(failed)} of {len(results)} checks failed.")
+    out.line(
+        "Everything can be reached, and every table is read."
+        if not failed
+        else f"{len(failed)} of {len(results)} checks failed."
+    )
 
 
 def check(place: Place, day: date, sandbox: Sandbox, as_json: bool) -> int:
@@ -82,7 +100,7 @@ def check(place: Place, day: date, sandbox: Sandbox, as_json: bool) -> int:
         with sandbox(day) as notes:
             for line in notes:
                 say_note(line)
-            results = check_all(place.warehouse(), day, place.work_dir)
+            results = check_all(place.warehouse(), day, place.work_dir, place.project_dir)
         ok = all(one.ok for one in results)
         if as_json:
             print_json(

@@ -11,6 +11,7 @@ from typing import Any
 from loaders.errors import ConfigurationError
 from loaders.providers import read_merged_sources
 from supervisor.commands.answer import Place, answer, print_json, say_note
+from supervisor.dbt.declarations import read_declarations
 from supervisor.dbt.project import read_project_vars
 from supervisor.goal.compile import load_goal
 from supervisor.plan.budgets import HISTORY_DAYS
@@ -49,7 +50,7 @@ def plan_day(
         ConfigurationError: A source has no kind.
     """
     sources = _kinds(read_merged_sources()) or dict(sandbox_sources)
-    goal = load_goal(goal_path).bound_to(list(sources))
+    goal = load_goal(goal_path, read_declarations(project_dir).entities).bound_to(list(sources))
     note = why_unreadable(warehouse, work_dir)
     with reading_if_possible(warehouse, work_dir) as session:
         volumes = {} if session is None else read_volumes(session, day, HISTORY_DAYS)

@@ -50,10 +50,30 @@ class Declarations:
     tables_read: frozenset[tuple[str, str]]
     tables_unmapped: frozenset[tuple[str, str]]
 
-    @property
-    def dimensions(self) -> tuple[str, ...]:
-        """Every dimension that an entity is measured in."""
-        return tuple(dict.fromkeys(name for names in self.entities.values() for name in names))
+
+def check_tables(declared: Declarations, tables: Iterable[tuple[str, str]]) -> None:
+    """Make sure that a model reads every table that is loaded, or that somebody has said that none does.
+
+    Args:
+        declared: What the project declares.
+        tables: As (source, table).
+
+    Raises:
+        UsageError: The records of a table would vanish; names each, and what to do.
+    """
+    known = declared.tables_read | declared.tables_unmapped
+    lost = [(source, table) for source, table in tables if (f"raw_{source}", table) not in known]
+    if lost:
+        source, table = lost[0]
+        raise UsageError(
+            "\n".join(
+                f"source '{source}': no model reads raw_{source}.{table}, so its records would vanish"
+                for source, table in lost
+            )
+            + f"\nRead it in a staging model: python orchestrate.py map {source} --table {table}"
+            + "\nOr say that nothing reads it, in models/staging/_staging__sources.yml: "
+            + f"{{name: {table}, config: {{meta: {{unmapped: true}}}}}}"
+        )
 
 
 def read_declarations(project_dir: Path) -> Declarations:

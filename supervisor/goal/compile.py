@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from supervisor.goal.criteria import (
+    NO_ENTITIES,
     NOT_CHECKED,
     Criterion,
     CriterionResult,
     Drift,
+    Entities,
     Fact,
     Goal,
     GoalError,
@@ -24,6 +26,7 @@ from supervisor.goal.criteria import (
     drift,
     evaluate,
     is_met,
+    stranger,
 )
 from supervisor.goal.grammar import ContextFact, Refusal, compile_fact, compile_line, is_lead
 from supervisor.goal.markdown import Item, Section, read_sections
@@ -48,8 +51,8 @@ __all__ = [
 ]
 
 
-def load_goal(path: str | Path) -> Goal:
-    """Read and compile a goal file.
+def load_goal(path: str | Path, entities: Entities = NO_ENTITIES) -> Goal:
+    """Read and compile a goal file; `entities` are those that the project declares, with what they are measured in.
 
     Raises:
         GoalError: The file is missing, no UTF-8 text, or does not compile.
@@ -61,21 +64,24 @@ def load_goal(path: str | Path) -> Goal:
     except OSError as error:
         reason = f"can't read the goal file ({error.strerror or type(error).__name__})"
         raise GoalError(str(path), [Problem(None, "", reason)]) from error
-    return parse_goal(text, str(path))
+    return parse_goal(text, str(path), entities)
 
 
-def parse_goal(text: str, path: str = "goal.md") -> Goal:
+def parse_goal(text: str, path: str = "goal.md", entities: Entities = NO_ENTITIES) -> Goal:
     """Compile the text of a goal file.
 
     Args:
         text: Markdown with a section "Success Criteria" and, if wanted, a title, "Objective",
             "Constraints" and "Context".
         path: Named in errors, not read.
+        entities: Those that the project declares; by name, the dimensions that they are measured in.
 
     Raises:
         GoalError: With every problem found, each with its line.
     """
     document, problems = read_sections(text)
+    # the usual dimensions are metrics of their own
+    own_dimensions = sorted({name for names in entities.values() for name in names} - set(METRICS))
     criteria: list[Criterion] = []
     facts: list[tuple[ContextFact, int]] = []
     for section in document.sections.values():
@@ -86,9 +92,14 @@ def parse_goal(text: str, path: str = "goal.md") -> Goal:
                 elif section.name == "Context":
                     facts.append((_compile_context(item), item.line))
                 elif not _introduces(item, section):
-                    criteria.extend(_compile_criteria(item))
+                    criteria.extend(_compile_criteria(item, own_dimensions))
             except Refusal as refusal:
                 problems.append(Problem(item.line, item.text, str(refusal)))
+    problems.extend(
+        Problem(one.line, one.text, reason)
+        for one in criteria
+        if one.metric and "source" not in METRICS[one.metric].of and (reason := stranger(one, (), entities))
+    )
     problems.extend(_conflicts(criteria))
     problems.extend(_repeated_facts(facts))
     success = document.sections.get("Success Criteria")
@@ -108,6 +119,7 @@ def parse_goal(text: str, path: str = "goal.md") -> Goal:
         facts=tuple(Fact(fact.key, fact.value, line) for fact, line in facts),
         limits=_limits(criteria, [fact for fact, _ in facts]),
         path=path,
+        entities=entities,
     )
 
 
@@ -123,8 +135,8 @@ def _introduces(item: Item, section: Section) -> bool:
     return is_lead(item.text) and following is not None and following.indent > item.indent
 
 
-def _compile_criteria(item: Item) -> list[Criterion]:
-    checks = compile_line(item.text)
+def _compile_criteria(item: Item, dimensions: Sequence[str]) -> list[Criterion]:
+    checks = compile_line(item.text, dimensions)
     return [
         Criterion(
             # a line that is one check keeps its whole wording in the report

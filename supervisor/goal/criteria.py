@@ -6,7 +6,7 @@ import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -22,6 +22,9 @@ _COMPARE: dict[Operator, Callable[[Any, Any], bool]] = {
 DBT_VARS = {metric.name: f"{metric.name}_threshold" for metric in METRICS.values() if metric.tested}
 NOT_CHECKED = "(not checked)"
 _NO_NOTES: Mapping[str, str] = {}
+# by name of an entity, the dimensions that it is measured in
+Entities = Mapping[str, Sequence[str]]
+NO_ENTITIES: Entities = {}
 ACCEPTED_FORMS = (
     "Accepted forms: a comparison (completeness >= 95 %, failure rate < 2 %, pipeline completes "
     "within 30 minutes), a limit (8 GB RAM, 4 CPU cores), a known sentence (No data loss), or any "
@@ -75,7 +78,7 @@ class Criterion:
         operator: "<", "<=", ">", ">=" or "==".
         threshold: Exact, in `unit`.
         unit: "fraction", "s", "MB" (10^6 bytes), "cores" or "count".
-        subject: The source that it is about; None for the day, or for each source until the goal is bound to them.
+        subject: The source, entity or dimension that it is about; None for the day, or for each source until the goal is bound.
         past: The days that it is held against.
     """
 
@@ -93,6 +96,20 @@ class Criterion:
         """Return what is measured, as in "completeness" or "volume of s3, last 4 same weekdays"."""
         subject = f" of {self.subject}" if self.subject else ""
         return f"{self.metric}{subject}" + (f", {self.past}" if self.past else "")
+
+    @property
+    def dimension(self) -> str | None:
+        """Return the dimension whose score it bounds, as dbt measures it; None for any other figure."""
+        if self.metric == "score":
+            return str(self.subject).split(" of ")[0]
+        return "transformation" if self.metric == "failure_rate" else self.metric if self.metric in DBT_VARS else None
+
+    @property
+    def entity(self) -> str | None:
+        """Return the entity that its score is of; None for the day's."""
+        if self.metric == "score":
+            return str(self.subject).split(" of ")[1] if " of " in str(self.subject) else None
+        return self.subject
 
     @property
     def gate(self) -> bool:
@@ -152,6 +169,7 @@ class Goal:
     facts: tuple[Fact, ...]
     limits: Limits
     path: str
+    entities: Entities = field(default_factory=dict)
 
     def criteria_for(self, metric: str) -> tuple[Criterion, ...]:
         """Return the criteria on this metric: none, one, or a lower and an upper bound."""
@@ -166,16 +184,16 @@ class Goal:
         """Return the goal for these sources: a line on the volume is one for each source that has none of its own.
 
         Raises:
-            GoalError: A line is about a source that is not configured.
+            GoalError: A line is about a source that is not configured, or an entity or a dimension that is not declared.
         """
         own = {criterion.subject for criterion in self.criteria if criterion.metric == "volume"}
-        unknown = [one for one in self.criteria if one.subject is not None and one.subject not in sources]
-        if unknown:
-            known = f"configured: {', '.join(sources) or 'none'}"
-            raise GoalError(
-                self.path,
-                [Problem(one.line, one.text, f"source '{one.subject}' is not configured; {known}") for one in unknown],
-            )
+        problems = [
+            Problem(one.line, one.text, reason)
+            for one in self.criteria
+            if (reason := stranger(one, sources, self.entities))
+        ]
+        if problems:
+            raise GoalError(self.path, problems)
         bound: list[Criterion] = []
         for one in self.criteria:
             if one.past is None or one.subject is not None:
@@ -193,16 +211,16 @@ class Goal:
         return {
             DBT_VARS[criterion.metric]: float(criterion.threshold)
             for criterion in self.criteria
-            if criterion.metric in DBT_VARS and criterion.threshold is not None
+            if criterion.metric in DBT_VARS and criterion.threshold is not None and criterion.subject is None
         }
 
-    def enforced_vars(self) -> dict[str, float | bool]:
+    def enforced_vars(self) -> dict[str, Any]:
         """Return every threshold var of the dbt tests: the goal's, and for what it does not name one that all pass."""
-        lenient: dict[str, float | bool] = {
+        lenient: dict[str, Any] = {
             **{name: 1.0 if name.startswith("failure_rate") else 0.0 for name in DBT_VARS.values()},
             **{name.replace("_threshold", "_strict"): False for name in DBT_VARS.values()},
         }
-        return {**lenient, **self.dbt_vars(), **self.dbt_strict()}
+        return {**lenient, **self.dbt_vars(), **self.dbt_strict(), "thresholds": self.dbt_thresholds()}
 
     def dbt_strict(self) -> dict[str, bool]:
         """Return for each of `dbt_vars` whether a score exactly at the threshold fails.
@@ -212,8 +230,44 @@ class Goal:
         return {
             DBT_VARS[criterion.metric].replace("_threshold", "_strict"): criterion.operator in ("<", ">")
             for criterion in self.criteria
-            if criterion.metric in DBT_VARS
+            if criterion.metric in DBT_VARS and criterion.subject is None
         }
+
+    def dbt_thresholds(self) -> list[dict[str, Any]]:
+        """Return the thresholds that dbt has no variable of their own for, as `thresholds` of `dbt_project.yml` holds them."""
+        found = []
+        for one in self.criteria:
+            if one.dimension is None or one.subject is None or one.threshold is None:
+                continue
+            least = 1 - one.threshold if one.metric == "failure_rate" else one.threshold
+            entry = {"entity": one.entity, "dimension": one.dimension, "at_least": float(least)}
+            found.append({**entry, "strict": one.operator in ("<", ">")})
+        return found
+
+
+def stranger(one: Criterion, sources: Sequence[str], entities: Entities) -> str | None:
+    """Return why there is nothing that a criterion could be about; None when there is."""
+    if one.subject is None:
+        return None
+    metric = METRICS[str(one.metric)]
+    name = str(one.subject).rsplit(" of ", 1)[-1]
+    if "source" in metric.of and name in sources:
+        return None
+    dimension = one.dimension
+    if metric.name == "score" and " of " not in str(one.subject):
+        return None
+    if name not in entities:
+        configured, declared = ", ".join(sources) or "none", ", ".join(entities) or "none"
+        if "entity" not in metric.of or ("source" in metric.of and not entities):
+            return f"source '{name}' is not configured; configured: {configured}"
+        if "source" not in metric.of:
+            return f"entity '{name}' is not declared; declared: {declared}"
+        return f"'{name}' is no configured source ({configured}) and no declared entity ({declared})"
+    if "entity" not in metric.of:
+        return f"{metric.name} is a figure of sources, and '{name}' is an entity"
+    if dimension not in (None, "transformation", *entities[name]):
+        return f"{name} is not measured in {dimension}; it declares {', '.join(entities[name])}"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +275,7 @@ class Drift:
     """A threshold that differs between the goal and `dbt_project.yml`; None where it is absent."""
 
     var: str
-    goal: float | None
+    goal: object
     project: object
 
     def describe(self) -> str:
@@ -280,7 +334,15 @@ def drift(goal: Goal, project_vars: Mapping[str, object]) -> list[Drift]:
         same = project == named.get(var) and not isinstance(project, bool)
         if not same:
             found.append(Drift(var, named.get(var), project))
+    own, stated = goal.dbt_thresholds(), project_vars.get("thresholds")
+    others = [one for one in stated if isinstance(one, dict)] if isinstance(stated, list) else []
+    if [_plain(one) for one in own] != [_plain(one) for one in others]:
+        found.append(Drift("thresholds", own, others))
     return found
+
+
+def _plain(threshold: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(threshold.get(name) or None for name in ("entity", "dimension", "at_least", "strict"))
 
 
 def _exact(metric: str, value: Number) -> Fraction:

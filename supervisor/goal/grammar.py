@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -117,10 +117,10 @@ _NAME_LAST = re.compile(
 )
 _NO_OPERATOR = re.compile(rf"{_QUANTITY}\s+(?:of\s+)?(?P<name>\S.*)", re.I)
 _NO_OPERATOR_LAST = re.compile(rf"(?P<name>[^\W\d][^<>=≥≤≠≈~!]*?)\s*{_QUANTITY}", re.I)
-_SOURCE = r"[a-z][a-z0-9_]{0,39}"
-_OF_SOURCE = re.compile(rf"(?P<name>.+?)\s+of\s+(?P<source>{_SOURCE})", re.I)
+_SUBJECT = r"[a-z][a-z0-9_]{0,62}"
+_OF_SUBJECT = re.compile(rf"(?P<name>.+?)\s+of\s+(?P<subject>{_SUBJECT})", re.I)
 _VOLUME = re.compile(
-    rf"(?:the\s+)?volume(?:\s+of\s+(?P<source>{_SOURCE}))?{_FILLER}\s+within\s+{_QUANTITY}\s+of\s+(?:the|its)\s+last"
+    rf"(?:the\s+)?volume(?:\s+of\s+(?P<source>{_SUBJECT}))?{_FILLER}\s+within\s+{_QUANTITY}\s+of\s+(?:the|its)\s+last"
     r"(?:\s+(?P<days>[0-9]{1,3}))?\s+(?P<same>same\s+week)?days?",
     re.I,
 )
@@ -141,15 +141,17 @@ def nearest(query: str, known: Iterable[str]) -> str | None:
     return lowered[found[0]] if found else None
 
 
-def _unknown(name: str) -> Refusal:
+def _unknown(name: str, dimensions: Sequence[str]) -> Refusal:
     sentences = {sentence.split(" (")[0].lower(): sentence for sentence, *_ in _SENTENCES}
-    found = _OF_SOURCE.fullmatch(name)
-    inner = found and nearest(found["name"], (alias for alias in ALIASES if ALIASES[alias].by_source))
-    hit = inner or nearest(name, (*ALIASES, *sentences))
+    found = _OF_SUBJECT.fullmatch(name)
+    inner = found and nearest(found["name"], (alias for alias in ALIASES if ALIASES[alias].of))
+    hit = inner or nearest(name, (*ALIASES, *sentences, *dimensions))
     if hit is None:
         return Refusal(f'"{name}" is no metric and no accepted sentence')
     if hit in sentences:
         return Refusal(f'"{name}" is no accepted sentence; the nearest is "{sentences[hit]}"')
+    if hit in dimensions:
+        return Refusal(f'no metric is called "{name}"; the nearest is {hit}, as in "{hit} >= 95 %"')
     metric = ALIASES[hit]
     return Refusal(f'no metric is called "{name}"; the nearest is {metric.name}, as in "{metric.example}"')
 
@@ -158,14 +160,15 @@ def _metric(name: str) -> Metric | None:
     return ALIASES.get(" ".join(name.replace("_", " ").split()).lower())
 
 
-def _metric_of(name: str) -> tuple[Metric | None, str | None]:
-    """Return the metric and the source that a name stands for, as in "records of s3"."""
+def _metric_of(name: str, dimensions: Sequence[str]) -> tuple[Metric | None, str | None]:
+    """Return the metric and the source, entity or dimension that a name stands for, as in "records of s3"."""
     metric = _metric(name)
-    found = None if metric else _OF_SOURCE.fullmatch(name)
+    found = None if metric else _OF_SUBJECT.fullmatch(name)
     inner = _metric(found["name"]) if found else None
-    if found and inner and inner.by_source:
-        return inner, found["source"].lower()
-    return metric, None
+    if found and inner and inner.of:
+        return inner, found["subject"].lower()
+    dimension = next((one for one in dimensions if one == name.lower()), None)
+    return (METRICS["score"], dimension) if dimension else (metric, None)
 
 
 def split_clauses(text: str) -> list[str]:
@@ -234,10 +237,12 @@ def _refuse_senseless(metric: Metric, operator: Operator, threshold: Fraction) -
         raise Refusal(f"{shown} 0 can never be met; use =")
 
 
-def _comparison(text: str, found: re.Match[str], operator: Operator) -> Check:
-    metric, source = _metric_of(found["name"])
+def _comparison(text: str, found: re.Match[str], operator: Operator, dimensions: Sequence[str]) -> Check:
+    metric, subject = _metric_of(found["name"], dimensions)
     if metric is None:
-        raise _unknown(found["name"])
+        raise _unknown(found["name"], dimensions)
+    if metric.name == "score" and subject is None:
+        raise Refusal(f'score: the dimension is missing; write it as in "{metric.example}"')
     if metric.name == "volume":
         raise _no_volume()
     noun = found.groupdict().get("noun") or ""
@@ -246,7 +251,7 @@ def _comparison(text: str, found: re.Match[str], operator: Operator) -> Check:
         raise Refusal(f'{metric.name} is {_KINDS[metric.unit]}, not a number of "{noun}"')
     threshold = _threshold(found, metric)
     _refuse_senseless(metric, operator, threshold)
-    return Check(text, metric, operator, threshold, source)
+    return Check(text, metric, operator, threshold, subject)
 
 
 def _no_volume() -> Refusal:
@@ -277,7 +282,7 @@ def _refuse_hidden(comment: str) -> None:
         )
 
 
-def _compile_clause(clause: str) -> Check:
+def _compile_clause(clause: str, dimensions: Sequence[str]) -> Check:
     plain = " ".join(clause.split())
     commented = _COMMENT.fullmatch(plain)
     bare = commented["bare"] if commented else plain
@@ -301,18 +306,18 @@ def _compile_clause(clause: str) -> Check:
     if found := _NAME_LAST.fullmatch(bare):
         if found["lead"] and not _LEAD_IN.fullmatch(found["lead"]):
             raise Refusal(f'"{found["lead"]} with" is not an accepted beginning')
-        return _comparison(clause, found, _OPERATORS[found["op"].lower()])
+        return _comparison(clause, found, _OPERATORS[found["op"].lower()], dimensions)
     if found := _NAME_FIRST.fullmatch(bare):
-        return _comparison(clause, found, _OPERATORS[found["op"].lower()])
+        return _comparison(clause, found, _OPERATORS[found["op"].lower()], dimensions)
     if bare.lower() in _LEADS:
         raise Refusal("names no check; write them after a colon")
     found = _NO_OPERATOR.fullmatch(bare) or _NO_OPERATOR_LAST.fullmatch(bare)
     name = found["name"] if found else _SIGNS.split(bare)[0].strip() or bare
     metric = _metric(name)
     if metric is None:
-        raise _unknown(name)
+        raise _unknown(name, dimensions)
     if found and found.re is _NO_OPERATOR and metric.unit in ("MB", "cores"):
-        return _comparison(clause, found, "<=")
+        return _comparison(clause, found, "<=", dimensions)
     why = "no operator" if found else f"can't read a bound, {_KINDS[metric.unit]}"
     raise Refusal(f'{metric.name}: {why}; write it as in "{metric.example}"')
 
@@ -322,13 +327,14 @@ def is_lead(text: str) -> bool:
     return text.endswith(":") and text[:-1].strip().lower() in _LEADS
 
 
-def compile_line(text: str) -> list[Check]:
+def compile_line(text: str, dimensions: Sequence[str] = ()) -> list[Check]:
     """Compile a line of Success Criteria or Constraints into its checks, at least one.
 
     Args:
         text: The line without bullet and emphasis; a comparison, a limit or a sentence, or
             several of them separated by commas, after an optional beginning such as
-            "Quality checks pass:".
+            "Quality checks pass:", or the name of a source or an entity that it is about.
+        dimensions: Those that the project declares beside the usual ones.
 
     Raises:
         Refusal: A part of the line compiles to nothing.
@@ -339,25 +345,32 @@ def compile_line(text: str) -> list[Check]:
     if colon and "(" not in head:
         if head.strip().lower() in _LEADS:
             text = tail
-        elif _metric_of(head)[0]:
+        elif _metric_of(head, dimensions)[0]:
             text = f"{head} {tail}"
-        elif checks := _checks_of_source(head.strip(), tail):
+        elif checks := _checks_of_subject(head.strip(), tail, dimensions):
             return checks
         else:
             hit = nearest(head, (*_LEADS, *ALIASES))
             near = f'; the nearest is "{hit}:"' if hit else ""
             raise Refusal(f'"{head}:" is not an accepted beginning{near}')
-    return [_compile_clause(clause) for clause in split_clauses(text.strip())]
+    return [_compile_clause(clause, dimensions) for clause in split_clauses(text.strip())]
 
 
-def _checks_of_source(head: str, tail: str) -> list[Check]:
-    """Return the checks of a line such as "s3: at least 1,000 records"; none where it is not about one source."""
-    if not re.fullmatch(_SOURCE, head, re.I) or not re.search(r"\b(?:records|volume)\b", tail, re.I):
+def _checks_of_subject(head: str, tail: str, dimensions: Sequence[str]) -> list[Check]:
+    """Return the checks of a line such as "s3: at least 1,000 records" or "Orders: completeness >= 99 %".
+
+    None where the line is not about one source or entity; whether there is such a one is only known when the goal is bound.
+    """
+    if not re.fullmatch(_SUBJECT, head, re.I) or not _BOUND.search(tail):
         return []
-    checks = [_compile_clause(clause) for clause in split_clauses(tail.strip())]
-    if not all(check.metric.by_source and check.subject is None for check in checks):
+    checks = [_compile_clause(clause, dimensions) for clause in split_clauses(tail.strip())]
+    named = [f"{one.subject} of {head.lower()}" if one.metric.name == "score" else head.lower() for one in checks]
+    if not all(one.metric.of and (one.subject is None or one.metric.name == "score") for one in checks):
         return []
-    return [replace(check, text=f"{head}: {check.text}", subject=head.lower()) for check in checks]
+    return [
+        replace(check, text=f"{head}: {check.text}", subject=subject)
+        for check, subject in zip(checks, named, strict=True)
+    ]
 
 
 # ---------------------------------------------------------------- Context

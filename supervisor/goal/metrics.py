@@ -8,6 +8,7 @@ from typing import Literal
 Operator = Literal["<", "<=", ">", ">=", "=="]
 Unit = Literal["fraction", "s", "MB", "cores", "count"]
 Better = Literal["high", "low", "any"]
+Subject = Literal["source", "entity"]
 Stage = Literal["collect", "transform", "validate", "publish", "run"]
 
 
@@ -37,7 +38,7 @@ class Metric:
         aliases: What it is called in a goal file; the first is the canonical one.
         tested: A dbt test holds it against the project's `<name>_threshold` and `<name>_strict`.
         guarded: No remedy may make it worse, whatever it gains elsewhere.
-        by_source: A goal may bound it for one source.
+        of: What a goal may bound it for, beside the day.
         sample: An accepted clause, where it has a form of its own.
     """
 
@@ -50,7 +51,7 @@ class Metric:
     aliases: tuple[str, ...]
     tested: bool = False
     guarded: bool = False
-    by_source: bool = False
+    of: tuple[Subject, ...] = ()
     sample: str = ""
 
     @property
@@ -84,41 +85,44 @@ _ALL = (
     Metric("records_collected", "count", "any", "collect", True,
            "collected records of the day, or of one source; not measured of a source that failed",
            ("records collected", "collected records", "records"),
-           by_source=True, sample="records of s3 >= 1,000"),
+           of=("source", "entity"), sample="records of s3 >= 1,000"),
     Metric("volume", "fraction", "low", "collect", True,
            "per source |collected records - median of its own past| / that median; not measured with too little past",
            ("change in volume", "volume"),
-           by_source=True, sample="volume within 50 % of the last 4 same weekdays"),
+           of=("source",), sample="volume within 50 % of the last 4 same weekdays"),
     Metric("failure_rate", "fraction", "low", "transform", True,
            "quarantined records / collected records",
            ("failure rate", "transformation failure rate", "transformation failures"),
-           tested=True, guarded=True),
+           tested=True, guarded=True, of=("entity",)),
     Metric("default_rate", "fraction", "low", "transform", True,
            "records with a default value applied / transformed records",
-           ("default rate", "default values applied")),
+           ("default rate", "default values applied"), of=("entity",)),
     Metric("completeness", "fraction", "high", "validate", True,
            "transformed records with all required fields / transformed records",
            ("completeness",),
-           tested=True, guarded=True),
+           tested=True, guarded=True, of=("entity",)),
     Metric("accuracy", "fraction", "high", "validate", True,
            "transformed records in range, corrected ones too / transformed records",
            ("accuracy",),
-           tested=True, guarded=True),
+           tested=True, guarded=True, of=("entity",)),
     Metric("consistency", "fraction", "high", "validate", True,
            "transformed records whose references exist / transformed records",
            ("consistency",),
-           tested=True, guarded=True),
+           tested=True, guarded=True, of=("entity",)),
+    Metric("score", "fraction", "high", "validate", True,
+           "of a dimension that the project declares: transformed records with nothing open in it / transformed records",
+           ("score",), of=("entity",), sample="timeliness >= 95 %"),
     Metric("anomaly_rate", "fraction", "low", "validate", True,
            "records flagged as statistical outliers / transformed records",
-           ("anomaly rate", "anomalies")),
+           ("anomaly rate", "anomalies"), of=("entity",)),
     Metric("duplicate_rate", "fraction", "low", "validate", True,
-           "duplicates removed / transformed records", ("duplicate rate",)),
+           "duplicates removed / transformed records", ("duplicate rate",), of=("entity",)),
     Metric("records_lost", "count", "low", "validate", True,
            "conservation: per source |collected - published - quarantined - duplicates|, summed",
            ("records lost",),
            guarded=True),
     Metric("records_published", "count", "any", "publish", True,
-           "records of the day that are published", ("records published", "published records")),
+           "records of the day that are published", ("records published", "published records"), of=("entity",)),
     Metric("duplicates_published", "count", "low", "publish", True,
            "records to publish whose key is there already, in the day or the look-back",
            ("duplicates published", "published duplicates")),

@@ -5,7 +5,8 @@ What can be done about a failed test stands in the test itself, as `config.meta`
     meta: {dimension: accuracy, remedy: cleanse, tier: 1, rebuild: int_corrections_in_force+}
 
 `remedy` is `cleanse` (apply the rules up to `tier`, rebuild what `rebuild` selects, measure again), `escalate` (the
-default) or `report`. So a check with its remedy is a change of the dbt project only.
+default), `report`, or `goal` (the supervisor holds that figure against the goal itself, and the test is for dbt alone).
+So a check with its remedy is a change of the dbt project only.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from supervisor.goal.metrics import METRICS, Metric
 from supervisor.warehouse.retry import is_transient
 
 Kind = Literal["error", "unmet", "correctable", "notice"]
-REMEDIES = ("cleanse", "escalate", "report")
+REMEDIES = ("cleanse", "escalate", "report", "goal")
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _judge_one(result: NodeResult, measured: Mapping[str, str]) -> Finding | Non
             evidence=f"{result.resource_type} {result.name}: {message}",
             transient=transient,
         )
-    if not result.is_test or result.status not in ("fail", "warn"):
+    if not result.is_test or result.status not in ("fail", "warn") or remedy == "goal":
         return None
     rows = result.failures or 0
     failed = result.status == "fail"

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from supervisor.dbt.entities import Entity
+from supervisor.goal.criteria import Goal
 from supervisor.record.ledger import LoadOutcome
 from supervisor.warehouse.base import Session
 
@@ -160,6 +161,29 @@ def measurements(
         "records_lost": sum(one.lost for one in figures.values()),
         "records_published": total.published,
     }
+
+
+def measurements_of_subjects(cells: Cells, goal: Goal) -> dict[str, int | Fraction | None]:
+    """What the goal's criteria on single entities and on the project's own dimensions are held against, by their names."""
+    figures, day = by_entity(cells), total_of(cells)
+    found: dict[str, int | Fraction | None] = {}
+    for one in goal.criteria:
+        if one.dimension is not None and one.subject is not None:
+            of = day if one.entity is None else figures.get(one.entity, DayFigures())
+            found[one.name] = of.failure_rate if one.dimension == "transformation" else of.score(one.dimension)
+        elif one.subject in figures and one.metric is not None:
+            found |= {one.name: value} if (value := _counted(figures[one.subject], one.metric)) is not None else {}
+    return found
+
+
+def _counted(figures: DayFigures, metric: str) -> int | Fraction | None:
+    return {
+        "records_collected": figures.collected,
+        "records_published": figures.published,
+        "default_rate": _share(figures.defaulted, figures.transformed),
+        "anomaly_rate": _share(figures.anomalies, figures.transformed),
+        "duplicate_rate": _share(figures.duplicates, figures.transformed),
+    }.get(metric)
 
 
 def figures_of_summary(

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from loaders.config import configured_source_names
+from loaders.config import configured_source_names, configured_tables
 from supervisor.common.errors import UsageError
 from supervisor.common.outcome import Outcome
 from supervisor.common.request import Request
+from supervisor.dbt.declarations import Declarations, check_tables, read_declarations
 from supervisor.goal.compile import Goal, load_goal
 from supervisor.record.events import RunFinished, Said
 from supervisor.record.journal import new_run_id, report_path
@@ -36,7 +37,8 @@ def run_day(request: Request, outlets: Outlets) -> Result:
         UsageError, GoalError, ConfigurationError: Something must be corrected before anything can run.
         LockHeldError: Another run works on the warehouse.
     """
-    goal = load_goal(request.goal_path)
+    declared = read_declarations(request.project_dir)
+    goal = load_goal(request.goal_path, declared.entities)
     warehouse = open_warehouse(request.target)
     configured = configured_source_names()
     check_filter(request.source_filter, configured or request.sandbox_sources)
@@ -53,14 +55,23 @@ def run_day(request: Request, outlets: Outlets) -> Result:
         if not request.force and is_complete(before, configured):
             result = _nothing_to_do(request, before, warehouse, outlets)
         else:
-            result = _run(request, goal, warehouse, outlets, run_id, before)
+            result = _run(request, goal, declared, warehouse, outlets, run_id, before)
         # a run that was killed after its publish has left this undone
         return rebuild_later_days(request, goal, warehouse, outlets, result)
 
 
-def _run(request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, run_id: str, before: DayState) -> Result:
+def _run(
+    request: Request,
+    goal: Goal,
+    declared: Declarations,
+    warehouse: Warehouse,
+    outlets: Outlets,
+    run_id: str,
+    before: DayState,
+) -> Result:
     with request.sandbox(request.date) as notes:
         sources = configured_source_names()
+        check_tables(declared, configured_tables())
         wanted = check_filter(request.source_filter, sources)
         asked = replace(request, sources=tuple(sources), source_filter=wanted, notes=tuple(notes))
         intake = SourceIntake(sources_to_collect(asked, before))

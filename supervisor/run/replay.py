@@ -18,6 +18,7 @@ from supervisor.common.errors import UsageError
 from supervisor.common.outcome import PUBLISHED_CODES
 from supervisor.common.request import Request
 from supervisor.common.text import plural
+from supervisor.dbt.declarations import read_declarations
 from supervisor.goal.compile import Goal, load_goal
 from supervisor.record.events import RawRecordsKept, ReferencesRead, ReferencesRequested, Said
 from supervisor.record.journal import new_run_id
@@ -51,7 +52,7 @@ def run_replay(request: Request, outlets: Outlets, *, read_references: bool) -> 
         outlets: Where everything goes that leaves the runs.
         read_references: Whether reference tables are read anew; without it no source is needed at all.
     """
-    goal = load_goal(request.goal_path)
+    goal = load_goal(request.goal_path, read_declarations(request.project_dir).entities)
     warehouse = open_warehouse(request.target)
     run_id = new_run_id(request.work_dir)
     with run_lock(warehouse.lock_path(request.work_dir), run_id, warehouse):

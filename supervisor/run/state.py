@@ -13,9 +13,17 @@ from supervisor.common.secrecy import redact
 from supervisor.dbt.entities import Entity, declared_entities
 from supervisor.goal.compile import Goal, evaluate
 from supervisor.goal.criteria import CriterionResult
+from supervisor.goal.metrics import METRICS
 from supervisor.judge.volume import change_of
 from supervisor.record.events import DecisionTaken, Emit
-from supervisor.record.figures import Cells, DayFigures, by_source, figures_of_summary, measurements
+from supervisor.record.figures import (
+    Cells,
+    DayFigures,
+    by_source,
+    figures_of_summary,
+    measurements,
+    measurements_of_subjects,
+)
 from supervisor.record.ledger import LoadOutcome
 from supervisor.run.advice import repair_command
 from supervisor.run.clock import PhaseClock
@@ -94,13 +102,19 @@ class RunState:
             {name: figures[name] for name in dict.fromkeys([*self.outcomes, *figures]) if name in figures},
         )
         self.measured.update(measurements(self.figures, self.outcomes, self.request.sources))
+        self.measured.update(measurements_of_subjects(cells, self.goal))
 
     def update_volumes(self, earlier: Mapping[str, Sequence[int]]) -> None:
         """Take what the sources brought, beside what they brought on earlier days by the names of the goal's criteria."""
         loaded = {name: one.collected for name, one in self.outcomes.items() if one.loaded}
         self.measured["records_collected"] = sum(loaded.values())
         for one in self.goal.criteria:
-            if one.subject is None:
+            # of a source; an entity's figures come with the build
+            if (
+                one.subject is None
+                or one.subject not in self.request.sources
+                or "source" not in METRICS[str(one.metric)].of
+            ):
                 continue
             if one.subject not in loaded:
                 self.notes[one.name] = "the source failed"

@@ -1,5 +1,5 @@
 -- the goal's thresholds for an entity, or for a dimension of the project's own; a row is one that is not met
-{{ config(meta={'dimension': 'none', 'remedy': 'report'}) }}
+{{ config(meta={'dimension': 'none', 'remedy': 'goal'}) }}
 
 {%- set queries = [] -%}
 {%- for one in var('thresholds') -%}

@@ -60,7 +60,7 @@ def test_a_missing_right_is_named_and_fails_the_check(configured: dict[str, str]
     data = ask(tmp_path, "check", "--date", DAY, "--json").data
     failed = [(one["what"], one["check"]) for one in data["checks"] if not one["ok"]]
     assert failed == [("postgres", "read")]
-    assert {one["what"] for one in data["checks"]} == {"api", "postgres", "s3", "warehouse"}
+    assert {one["what"] for one in data["checks"]} == {"api", "postgres", "project", "s3", "warehouse"}
     assert configured["SOURCES__POSTGRES__CREDENTIALS__PASSWORD"] not in answer.output + answer.errors
     assert not list(tmp_path.iterdir())
 
