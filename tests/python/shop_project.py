@@ -16,21 +16,26 @@ DAY = "2025-11-16"
 _OWN = Path(__file__).parent / "shop"
 
 
-def make_shop(folder: Path) -> Path:
-    """Make the dbt project in a folder: the product's, with the shop's entities in the place of its own."""
+def make_shop(folder: Path, *, beside_events: bool = False) -> Path:
+    """Make the dbt project in a folder: the product's, with the shop's entities in the place of its own, or beside it."""
     for name in ("macros", "models", "tests/generic", "tests/singular"):
         shutil.copytree(PROJECT / name, folder / name)
-    for pattern in ("models/staging", "models/marts"):
-        shutil.rmtree(folder / pattern)
-    for path in [*folder.glob("models/intermediate/int_events_*"), *folder.rglob("*unit_tests.yml")]:
-        path.unlink()
+    if beside_events:
+        shutil.copytree(PROJECT / "seeds", folder / "seeds")
+        # the shop's sources are beside the product's in one file
+        (folder / "models/staging/_staging__sources.yml").rename(folder / "models/staging/_staging__events_sources.yml")
+    else:
+        for name in ("models/staging", "models/marts"):
+            shutil.rmtree(folder / name)
+        for path in [*folder.glob("models/intermediate/int_events_*"), *folder.rglob("*unit_tests.yml")]:
+            path.unlink()
+        models = folder / "models/intermediate/_intermediate__models.yml"
+        own = re.compile(r"  - name: int_events_\w+\n.*?(?=  - name: int_(?!events)|\Z)", re.DOTALL)
+        models.write_text(own.sub("", models.read_text()))
     shutil.copytree(_OWN, folder, dirs_exist_ok=True)
-    models = folder / "models/intermediate/_intermediate__models.yml"
-    own = re.compile(r"  - name: int_events_\w+\n.*?(?=  - name: int_(?!events)|\Z)", re.DOTALL)
-    models.write_text(own.sub("", models.read_text()))
     project = (PROJECT / "dbt_project.yml").read_text()
     for before, after in (
-        ("entities: [events]", "entities: [orders, order_lines]"),
+        ("entities: [events]", f"entities: [{'events, ' if beside_events else ''}orders, order_lines]"),
         ("checks: []", "checks: [chk_orders_total]"),
         (
             "thresholds: []",
@@ -40,7 +45,8 @@ def make_shop(folder: Path) -> Path:
         assert before in project
         project = project.replace(before, after)
     seeds = "    order_types:\n      +column_types: {order_type: varchar(20), min_total: 'numeric(18, 2)', max_total: 'numeric(18, 2)'}\n"
-    (folder / "dbt_project.yml").write_text(re.sub(r"    event_types:\n(      .*\n)+", seeds, project))
+    kept = r"\g<0>" if beside_events else ""
+    (folder / "dbt_project.yml").write_text(re.sub(r"    event_types:\n(      .*\n)+", kept + seeds, project))
     return folder
 
 
@@ -78,7 +84,7 @@ def raw_statements() -> Iterator[str]:
     """Yield the statements that fill the raw tables, as loads would have."""
     for schema in ("raw_shop", "raw_web", "raw_crm", "metadata"):
         yield f"create schema {schema}"
-    columns = ("OrderID", "customer", "total", "kind", "at", "country", "email", "pos", "due", "ratio", "gift", "extra")
+    columns = ("id", "customer", "total", "kind", "at", "country", "email", "pos", "due", "ratio", "gift", "extra")
     yield _table("raw_shop.orders", columns, _ORDERS)
     yield _table("raw_shop.order_lines", ("order_id", "line_no", "quantity", "updated_at"), _LINES)
     documents = " union all ".join(

@@ -39,7 +39,7 @@ def test_each_entity_has_the_dimensions_that_its_checks_count_against(shop: Path
     ("before", "after", "said"),
     [
         ("event_time:", "event_tme:", "orders: 'event_tme' is no key of a declaration; the nearest is 'event_time'"),
-        ("{missing: flag, timezone", "{mising: flag, timezone", "orders.ordered_at: 'mising' is no key of a declaration; the nearest is 'missing'"),
+        ("{missing: flag, timezone", "{mising: flag, timezone", "'mising' is no key of a declaration; the nearest is 'missing'"),
         ("low: min_total", "lo: min_total", "orders.total between: 'lo' is no key"),
         ("rule_id: sign_flipped", "rule: sign_flipped", "orders.total corrections: 'rule' is no key"),
         ("deviations: 4", "deviation: 4", "orders.total outlier: 'deviation' is no key"),

@@ -1,1 +1,1 @@
-{{ feed_records('raw_shop', 'orders', {'order_id': 'OrderID', 'customer_id':'customer', 'total':'total','order_type':'kind','ordered_at':'at','country':'country','email':'email','order':'pos','due':'due','ratio':'ratio','gift':'gift','extra':'extra'}) }}
+{{ feed_records('raw_shop', 'orders', {'order_id': 'id', 'customer_id':'customer', 'total':'total','order_type':'kind','ordered_at':'at','country':'country','email':'email','order':'pos','due':'due','ratio':'ratio','gift':'gift','extra':'extra'}) }}
