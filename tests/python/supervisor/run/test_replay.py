@@ -213,7 +213,7 @@ def test_an_event_that_a_later_day_had_published_moves_to_the_day_that_it_belong
     assert story.next_day.summary["published"] == 1
     assert len(story.before[NEXT_DAY].splitlines()) == 2
     assert rows(story.folder, f"select count(*) from analytics.events where load_date = date '{NEXT_DAY}'") == [(0,)]
-    assert f"{NEXT_DAY} had published events that belong to an earlier day now" in story.second.errors
+    assert f"{NEXT_DAY} had published records that belong to an earlier day now" in story.second.errors
 
 
 def test_only_the_reference_tables_are_read_anew_and_stay_with_their_load(story: Story) -> None:
