@@ -119,8 +119,8 @@ def show_project(project: NewProject, here: Path, out: Terminal) -> None:
     out.line("Name your sources in .dlt/config.toml, their secrets in .dlt/secrets.toml.")
     out.line("A source that is called s3, postgres or api and has the sandbox's fields needs no more.")
     out.line("For any other one: copy a folder of models/staging/ and map its fields, declare its raw")
-    out.line("table in models/staging/_staging__sources.yml, and list the model under event_models in")
-    out.line("dbt_project.yml. As long as no source is named, the sandbox is used.")
+    out.line("table in models/staging/_staging__sources.yml, and name the model among the feeds of its entity")
+    out.line("(models/intermediate/int_<entity>_checked.sql). As long as no source is named, the sandbox is used.")
     out.line()
     out.line("Next:")
     go = "" if project.folder.resolve() == here.resolve() else f"cd {shlex.quote(str(project.folder))} && "

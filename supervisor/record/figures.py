@@ -97,7 +97,8 @@ def read_figures(session: Session) -> dict[tuple[str, str], DayFigures]:
     measured: dict[tuple[str, str], dict[str, Measured]] = defaultdict(dict)
     for row in session.query(
         "select entity, source, dimension, attempted, failed, failed_before_corrections from intermediate.int_quality_scores "
-        "where iteration = (select max(iteration) from intermediate.int_quality_scores) and dimension <> 'transformation'"
+        "where iteration = (select max(iteration) from intermediate.int_quality_scores) and dimension <> 'transformation' "
+        "order by entity, source, dimension"
     ):
         measured[row["entity"], row["source"]][row["dimension"]] = Measured(
             row["attempted"], row["failed"], row["failed_before_corrections"]
@@ -106,7 +107,7 @@ def read_figures(session: Session) -> dict[tuple[str, str], DayFigures]:
         (row["entity"], row["source"]): DayFigures(
             **{name: row[f"count_{name}"] for name in _COUNTS}, dimensions=measured[row["entity"], row["source"]]
         )
-        for row in session.query("select * from intermediate.int_day_figures")
+        for row in session.query("select * from intermediate.int_day_figures order by entity, source")
     }
 
 

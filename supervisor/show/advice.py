@@ -58,13 +58,18 @@ def next_steps_of(summary: Summary) -> list[Step]:
         steps.append(Step(f"Review {records}", command_line(summary.date, summary.target, "quarantine list")))
     if summary.made_visible and summary.flagged:
         values = plural(summary.flagged, "out-of-range value")
-        steps.append(Step(f"Investigate {values} ({summary.where_not('accuracy')})"))
+        steps.append(Step(f"Investigate {values}{_in(summary.where_not('accuracy'))}"))
     if summary.made_visible and summary.anomalies:
         outliers = plural(summary.anomalies, "outlier")
-        steps.append(Step(f"Review {outliers} for false positives ({summary.where_outliers})"))
+        steps.append(Step(f"Review {outliers} for false positives{_in(summary.where_outliers)}"))
     if summary.report:
         steps.append(Step(f"{READ_REPORT}: {summary.report}"))
     return steps
+
+
+def _in(place: str) -> str:
+    # an older release has left no entities in its summary
+    return f" ({place})" if place else ""
 
 
 def offender_lines(summary: Summary, limit: int = 8) -> list[str]:

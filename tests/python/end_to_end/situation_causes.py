@@ -26,36 +26,28 @@ def careless_rules(folder: Path) -> None:
         textwrap.dedent("""\
             {{ config(materialized='view') }}
             select
-                record_id, source, event_id, amount as amount_before,
-                case when record_id % 2 = 0 then 'doubled' else 'broken' end as rule_id,
-                case when record_id % 2 = 0 then 2 else 3 end as tier
-            from {{ ref('int_events_parsed') }}
-            where is_out_of_range and failure_reasons is null
-                and record_id not in (select record_id from {{ ref('int_cleansing_candidates') }})
+                'events' as entity, record_id, source, source_object, source_row, event_id as record_key, 'amount' as field,
+                case when source_row % 2 = 0 then 'doubled' else 'broken' end as rule_id,
+                case when source_row % 2 = 0 then 2 else 3 end as tier,
+                cast(amount as varchar) as value_before,
+                case when source_row % 2 = 0 then cast(amount * 2 as varchar) else 'broken' end as value_after
+            from {{ ref('int_events_checked') }}
+            where {{ lists('flagged', 'amount_out_of_range') }}
+                and record_id not in (select record_id from {{ ref('int_correction_candidates') }})
             """)
     )
-    (folder / MODELS / "int_corrected_amounts.sql").write_text(
-        textwrap.dedent("""\
-            {{ config(materialized='view') }}
-            with candidates as (
-                select record_id, source, event_id, rule_id, tier, amount_before, amount_after
-                from {{ ref('int_cleansing_candidates') }}
-                union all
-                select record_id, source, event_id, rule_id, tier, amount_before,
-                    cast(case when tier = 3 then rule_id else cast(amount_before * 2 as varchar) end as numeric(18, 2))
-                from {{ ref('int_careless_candidates') }}
-            )
-            select * from candidates
-            where {{ is_tier_in_force('tier') }}
-            """)
+    edit(
+        folder / MODELS / "int_corrections_in_force.sql",
+        "from {{ ref('int_correction_candidates') }}",
+        "from (select * from {{ ref('int_correction_candidates') }} union all select * from {{ ref('int_careless_candidates') }})",
     )
     test = """\
           - nothing_left_to_correct:
               name: nothing_left_for_the_careless_rule_{tier}
-              arguments: {{corrected: ref('int_corrected_amounts'), tier: {tier}}}
+              arguments: {{corrected: ref('int_corrections_in_force'), tier: {tier}}}
               config:
                 severity: warn
-                meta: {{dimension: accuracy, remedy: cleanse, tier: {tier}, rebuild: int_corrected_amounts+}}
+                meta: {{dimension: accuracy, remedy: cleanse, tier: {tier}, rebuild: int_corrections_in_force+}}
     """
     (folder / MODELS / "_careless.yml").write_text(
         "version: 2\nmodels:\n  - name: int_careless_candidates\n    data_tests:\n"
@@ -69,7 +61,7 @@ def check_with_a_remedy(tier: int, heals: bool, severity: str) -> Callable[[Path
     def change(folder: Path) -> None:
         condition = "not {{ is_tier_in_force(" + str(tier) + ") }}" if heals else "true"
         (folder / MODELS / "int_devices_unnamed.sql").write_text(
-            "{{ config(materialized='view') }}\nselect record_id from {{ ref('int_events_parsed') }}\n"
+            "{{ config(materialized='view') }}\nselect record_id from {{ ref('int_events_checked') }}\n"
             f"where device = 'unknown' and failure_reasons is null and {condition}\n"
         )
         (folder / "tests/generic/is_empty.sql").write_text(
@@ -97,15 +89,17 @@ def misspelt_remedy(folder: Path) -> None:
 
 
 def missing_column(folder: Path) -> None:
-    edit(folder / f"{MODELS}/int_amount_statistics.sql", "from amounts", "from amounts where amuont > 0")
+    edit(
+        folder / "models/marts/_marts__models.yml",
+        "when: amount * expected_sign < 0",
+        "when: amuont * expected_sign < 0",
+    )
 
 
 def filter_in_a_mapping(folder: Path) -> None:
-    edit(
-        folder / "models/staging/s3/stg_s3__events.sql",
-        "select * from typed",
-        "select * from typed where source_row > 1",
-    )
+    mapping = folder / "models/staging/s3/stg_s3__events.sql"
+    edit(mapping, "{{ feed_records(", "select * from (\n{{ feed_records(")
+    edit(mapping, "}) }}", "}) }}\n) as records\nwhere source_row > 1")
 
 
 def endless_model(folder: Path) -> None:

@@ -37,12 +37,12 @@ def used_the_fallback(outcome: Outcome) -> None:
 
 
 def unread_files_are_quarantined(outcome: Outcome) -> None:
-    found = rows(outcome.folder, "select count(*) from quarantine.quarantined_events where source_row = 0")
+    found = rows(outcome.folder, "select count(*) from quarantine.quarantined_records where source_row = 0")
     assert found == [(2,)]
 
 
 def orphans_are_quarantined(outcome: Outcome) -> None:
-    sql = "select count(*) from quarantine.quarantined_events where ',' || reasons || ',' like '%,orphan_user,%'"
+    sql = "select count(*) from quarantine.quarantined_records where ',' || reasons || ',' like '%,orphan_user,%'"
     assert rows(outcome.folder, sql)[0][0] >= 10
     assert outcome.run.summary["consistency"] == 1
 
@@ -98,7 +98,7 @@ def told(*words: str) -> Callable[[Outcome], None]:
 
 def rolled_back(outcome: Outcome) -> None:
     """The careless tier and the broken one were measured, undone and left out."""
-    told("made worse", "amounts_in_range_are_in_range", "broken", "everything is as it was before")(outcome)
+    told("made worse", "what_is_said_of_a_record_holds", "broken", "everything is as it was before")(outcome)
     # 2 took what it doubled for corrected, 4 could not be built
     assert scores(outcome) == {0: 35, 1: 23, 2: 10, 3: 23, 5: 23}
     assert {

@@ -51,8 +51,11 @@ def test_it_succeeds_with_every_figure_of_the_transcript(golden: Run) -> None:
 def test_each_sources_figures_stand_in_the_tables(golden: Run) -> None:
     found = rows(
         golden.folder,
-        "select source, count_collected, count_quarantined, count_transformed, count_defaulted, count_missing_required, "
-        "count_out_of_range, count_corrected, count_duplicates, count_anomalies, count_published from intermediate.int_day_figures",
+        "select source, count_collected, count_quarantined, count_transformed, count_defaulted, missing.failed, "
+        "out_of_range.failed_before_corrections, count_corrected, count_duplicates, count_anomalies, count_published "
+        "from intermediate.int_day_figures inner join intermediate.int_quality_scores as missing using (entity, source) "
+        "inner join intermediate.int_quality_scores as out_of_range using (entity, source) where missing.iteration = 1 "
+        "and missing.dimension = 'completeness' and out_of_range.iteration = 1 and out_of_range.dimension = 'accuracy'",
     )
     assert {source: tuple(figures) for source, *figures in found} == BY_SOURCE
 
@@ -63,7 +66,9 @@ def test_the_published_tables_hold_what_the_summary_says(golden: Run) -> None:
     assert rows(golden.folder, "select count(*), count(distinct event_id) from analytics.events") == [
         (333_100, 333_100)
     ]
-    assert rows(golden.folder, "select count(*) from quarantine.quarantined_events where status = 'open'") == [(5_100,)]
+    assert rows(golden.folder, "select count(*) from quarantine.quarantined_records where status = 'open'") == [
+        (5_100,)
+    ]
     assert rows(golden.folder, "select count(*) from analytics.events where not is_in_range") == [(300,)]
     assert rows(golden.folder, "select count(*) from analytics.events where is_anomaly") == [(250,)]
     assert rows(golden.folder, "select count(*) from analytics.events where not is_complete") == [(3_200,)]
@@ -75,12 +80,14 @@ def test_the_published_tables_hold_what_the_summary_says(golden: Run) -> None:
 
 def test_every_quarantined_record_keeps_its_payload_and_its_reasons(golden: Run) -> None:
     assert rows(
-        golden.folder, "select count(*) from quarantine.quarantined_events where reasons is null or reasons = ''"
+        golden.folder, "select count(*) from quarantine.quarantined_records where reasons is null or reasons = ''"
     ) == [(0,)]
     # the payload itself may be what is missing
-    without = "select distinct reasons from quarantine.quarantined_events where payload is null"
+    without = "select distinct reasons from quarantine.quarantined_records where payload is null"
     assert rows(golden.folder, without) == [("payload_not_json",)]
-    kinds = rows(golden.folder, "select distinct unnest(string_split(reasons, ',')) from quarantine.quarantined_events")
+    kinds = rows(
+        golden.folder, "select distinct unnest(string_split(reasons, ',')) from quarantine.quarantined_records"
+    )
     assert {kind for (kind,) in kinds} == {
         "event_id_missing",
         "payload_not_json",
@@ -96,7 +103,7 @@ def test_every_quarantined_record_keeps_its_payload_and_its_reasons(golden: Run)
 def test_a_correction_says_what_was_there_and_raw_keeps_it(golden: Run) -> None:
     wrong = """
         select count(*) from quality.corrections as c
-        inner join analytics.events as e on c.event_id = e.event_id
+        inner join analytics.events as e on c.record_key = e.event_id
         where c.field = 'amount' and (cast(c.value_after as decimal(18, 2)) <> e.amount or e.correction_count = 0)
     """
     assert rows(golden.folder, wrong) == [(0,)]

@@ -49,7 +49,7 @@ def test_an_iteration_that_is_repeated_changes_nothing(dbt: Dbt, tmp_path: Path,
     for number in range(2):
         invocation = dbt.invoke(
             f"again-{number}",
-            ["build", "--select", "int_corrected_amounts+", *REBUILD.options],
+            ["build", "--select", "int_corrections_in_force+", *REBUILD.options],
             variables,
             timeout_s=120,
         )

@@ -39,5 +39,5 @@ def test_the_docs_are_one_page_with_lineage_and_no_network(small: Run, tmp_path:
     assert run.exit_code == 0, run.errors
     assert str(page) in run.output
     content = page.read_text(encoding="utf-8")
-    assert "model.goalkeeper.int_events_parsed" in content
+    assert "model.goalkeeper.int_events_checked" in content
     assert "exposure.goalkeeper.quality_report" in content

@@ -93,14 +93,14 @@ SITUATIONS: dict[str, Situation] = {
         CLEANSED, faults="data=signs:100", out=cleansed(115, 3)),
     "accuracy is below its threshold, and no rule can help": Situation(
         (CLEANSED[0], ESCALATED), 4, "ESCALATED", "data=out_of_range:100", unmet=("accuracy",), after_publishing=True,
-        out=explained("accuracy", "amount out of range for")),
+        out=explained("accuracy", "amount_out_of_range")),
     "too many records fail": Situation(
         (ESCALATED,), 4, "ESCALATED", "data=broken:60", unmet=("failure_rate",),
         out=explained("failure_rate", "_unparsable")),
     "records of users that don't exist": Situation(CLEANSED, faults="data=orphans:10", out=orphans_are_quarantined),
     "completeness is below its threshold": Situation(
         (ESCALATED,), 4, "ESCALATED", "data=missing:200", unmet=("completeness",),
-        out=explained("completeness", "without")),
+        out=explained("completeness", "_missing")),
     # -------- the same day as with no rule that can help, held against two other goals
     "a flawed day and the strict goal": Situation(
         (ESCALATED,), 4, "ESCALATED", "data=out_of_range:100", goal=goal_of_the_docs(0),
@@ -236,7 +236,7 @@ def _assert_published(situation: Situation, outcome: Outcome) -> None:
     """Conservation and the oracle's figures, by source, in the summary and in the tables."""
     summary, oracle = outcome.run.summary, situation.oracle().sources
     raw, events = raw_counts(outcome.folder), published_counts(outcome.folder, "analytics.events")
-    quarantined = published_counts(outcome.folder, "quarantine.quarantined_events")
+    quarantined = published_counts(outcome.folder, "quarantine.quarantined_records")
     for name, expected in oracle.items():
         source = summary["sources"][name]
         assert source["collected"] == source["published"] + source["quarantined"] + source["duplicates"]

@@ -153,7 +153,7 @@ def _refusals_of_children(env: dict[str, str], folder: Path) -> dict[str, str]:
     [
         ("goalkeeper_loader", "select count(*) from analytics.events"),
         ("goalkeeper_loader", "select count(*) from metadata.pipeline_runs"),
-        ("goalkeeper_loader", "drop table intermediate.int_events_parsed"),
+        ("goalkeeper_loader", "drop table intermediate.int_events_checked"),
         ("goalkeeper_loader", "create table analytics.smuggled (id integer)"),
         ("goalkeeper_loader", "create schema raw_new"),
         ("goalkeeper_loader", "create table public.smuggled (id integer)"),
@@ -165,7 +165,7 @@ def _refusals_of_children(env: dict[str, str], folder: Path) -> dict[str, str]:
         ("goalkeeper_transformer", "select rolpassword from pg_authid"),
         ("analyst", "select count(*) from raw_s3.events"),
         ("analyst", "select count(*) from staging.stg_s3__events"),
-        ("analyst", "select count(*) from intermediate.int_events_parsed"),
+        ("analyst", "select count(*) from intermediate.int_events_checked"),
         ("analyst", "delete from analytics.events"),
         ("analyst", "insert into metadata.decisions select * from metadata.decisions"),
         ("analyst", "create table analytics.smuggled (id integer)"),
@@ -182,7 +182,7 @@ def test_a_role_can_not_do_what_is_not_its_work(roles: Roles, login: str, statem
 
 @pytest.mark.parametrize(
     "table",
-    ["analytics.events", "quarantine.quarantined_events", "quality.quality_scores", "quality.corrections", "metadata.lineage",
+    ["analytics.events", "quarantine.quarantined_records", "quality.quality_scores", "quality.corrections", "metadata.lineage",
      "metadata.pipeline_runs", "metadata.load_outcomes", "metadata.decisions"],
 )  # fmt: skip
 def test_a_reader_reads_everything_that_is_published(roles: Roles, table: str) -> None:

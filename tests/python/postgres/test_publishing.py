@@ -27,8 +27,9 @@ from supervisor.warehouse.retry import retry
 
 DAY = date.fromisoformat(GOLDEN_DAY)
 TABLES = [
-    "analytics.events", "quarantine.quarantined_events", "quality.corrections", "quality.quality_scores", "metadata.lineage",
+    "analytics.events", "quarantine.quarantined_records", "quality.corrections", "quality.quality_scores", "metadata.lineage",
 ]  # fmt: skip
+MARTS = ["analytics.events"]
 # one statement, so one snapshot: which runs the day's rows say they are of, in each table
 WHO = """
     select
@@ -83,6 +84,7 @@ def publish(warehouse: PostgresWarehouse, run_id: str, summary: dict[str, Any], 
         run_id,
         TABLES,
         lambda measured: (Summary.model_validate({**summary, "run_id": run_id, "finished_at": now}), []),
+        marts=MARTS,
         **options,
     )
 
@@ -90,7 +92,7 @@ def publish(warehouse: PostgresWarehouse, run_id: str, summary: dict[str, Any], 
 @contextmanager
 def views_of(connection: Any, run_id: str) -> Iterator[None]:
     """Let the day views say another run's id, as a build by that run would."""
-    views = ("events__day", "lineage__day", "corrections__day", "quarantined_events__day", "quality_scores__day")
+    views = ("events__day", "lineage__day", "corrections__day", "quarantined_records__day", "quality_scores__day")
     before = {
         view: query(connection, f"select pg_get_viewdef('intermediate.{view}'::regclass)")[0][0] for view in views
     }
@@ -115,13 +117,13 @@ def test_tables_that_are_built_anew_write_no_log(other: Any, published: Run) -> 
         other,
         "select relname, relpersistence from pg_class where relnamespace = 'intermediate'::regnamespace and relkind = 'r'",
     )
-    assert dict(rows)["int_events_parsed"] == "u"
+    assert dict(rows)["int_events_checked"] == "u"
     assert query(
         other, "select count(*) from pg_class where relnamespace = 'analytics'::regnamespace and relpersistence = 'u'"
     ) == [(0,)]
 
 
-@pytest.mark.parametrize("table", ["raw_s3.events", "raw_postgres.users", "intermediate.int_events_parsed"])
+@pytest.mark.parametrize("table", ["raw_s3.events", "raw_postgres.users", "intermediate.int_events_checked"])
 def test_what_is_joined_has_statistics(other: Any, published: Run, table: str) -> None:
     # those that the server makes by itself, some time later, are counted elsewhere
     sql = f"select analyze_count from pg_stat_user_tables where relid = '{table}'::regclass"
@@ -218,7 +220,7 @@ def test_a_publish_that_fails_leaves_everything_as_it_was(
         raise RuntimeError("in the middle of it")
 
     with pytest.raises(RuntimeError):
-        publish_day(warehouse, DAY, "broken", TABLES, conclude)
+        publish_day(warehouse, DAY, "broken", TABLES, conclude, marts=MARTS)
     assert query(other, WHO) == before
 
 
@@ -232,7 +234,7 @@ def test_a_day_that_a_crash_has_emptied_is_not_published(
     query(other, "truncate intermediate.int_duplicates")
     query(
         other,
-        "insert into intermediate.int_duplicates (record_id) select record_id from intermediate.int_events_parsed",
+        "insert into intermediate.int_duplicates (record_id) select record_id from intermediate.int_events_checked",
     )
     query(other, "commit")
     try:
@@ -270,7 +272,7 @@ def test_a_deadlock_is_tried_again(
         return summary, []
 
     retry(
-        lambda: publish_day(warehouse, DAY, "deadlocked", TABLES, conclude),
+        lambda: publish_day(warehouse, DAY, "deadlocked", TABLES, conclude, marts=MARTS),
         seconds=60,
         on_retry=lambda problem, wait_s: problems.append(problem),
     )

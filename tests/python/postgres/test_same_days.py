@@ -23,12 +23,14 @@ from sandbox.process import running_sandbox
 
 SEED = os.environ.get("PARITY_SEED", "2025")
 TARGETS = ("duckdb", "postgres")
+_RECORD = "entity, source, source_object, source_row, record_key"
 TABLES = {
-    "scores": "select source, dimension, check_name, attempted, failed, score, threshold, passed, iteration from quality.quality_scores",
-    "corrections": "select source, event_id, source_object, source_row, field, value_before, value_after, rule_id from quality.corrections",
-    "quarantine": "select source, source_object, source_row, event_id, reasons, payload, status from quarantine.quarantined_events",
-    "lineage": "select source, source_location, raw_schema, target_table, count_collected, count_published from metadata.lineage",
-    "statistics": "select event_type, count_events, mean_amount, stddev_amount from intermediate.int_amount_statistics",
+    "scores": "select entity, source, dimension, attempted, failed, score, threshold, passed, iteration from quality.quality_scores",
+    "corrections": f"select {_RECORD}, field, value_before, value_after, rule_id from quality.corrections",
+    "quarantine": f"select {_RECORD}, reasons, payload, status from quarantine.quarantined_records",
+    "findings": f"select {_RECORD}, dimension, check_name, field, outcome from intermediate.int_findings",
+    "lineage": "select entity, source, source_location, raw_schema, target_table, count_collected, count_published from metadata.lineage",
+    "statistics": "select entity, field, group_value, count_values, mean_value, stddev_value from intermediate.int_outlier_statistics",
 }
 # what differs from run to run, or from machine to machine, and says nothing of the day
 _OWN_OF_SOURCE = ("duration_s", "run_id", "tries", "reason")

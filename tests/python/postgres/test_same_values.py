@@ -26,8 +26,18 @@ MODELS = {
             {{ try_cast('content', 'bigint') }} as as_bigint,
             {{ try_cast('content', 'integer') }} as as_integer,
             {{ try_cast('content', 'numeric(18, 2)') }} as as_numeric,
-            {{ try_cast('content', 'timestamptz') }} as as_timestamp,
-            row_number() over (order by {{ in_byte_order('content') }}, number) as place
+            {{ try_cast('content', 'timestamptz', 'UTC') }} as as_timestamp,
+            row_number() over (order by {{ in_byte_order('content') }}, number) as place,
+            {{ try_cast('content', 'timestamptz') }} as with_a_zone,
+            {{ try_cast('content', 'timestamptz', 'America/New_York') }} as of_new_york,
+            {{ try_cast('content', 'timestamp') }} as without_a_zone,
+            {{ try_cast('content', 'date') }} as as_date,
+            {{ try_cast('content', 'smallint') }} as as_smallint,
+            {{ try_cast('content', 'numeric(38, 10)') }} as as_wide_numeric,
+            {{ try_cast('content', 'numeric(9, 0)') }} as as_whole_numeric,
+            {{ try_cast('content', 'double precision') }} as as_double,
+            {{ try_cast('content', 'boolean') }} as as_boolean,
+            cast({{ try_cast('content', 'json') }} as text) as as_json
         from cleaned
     """,
     "document": f"select * from ({{{{ json_fields('corpus.documents', 'content', {FIELDS}) }}}}) as fields",
@@ -110,7 +120,7 @@ def _by_number(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> dict[
 
 
 def _plain(value: Any) -> Any:
-    return value.astimezone(dt.UTC) if isinstance(value, dt.datetime) else value
+    return value.astimezone(dt.UTC) if isinstance(value, dt.datetime) and value.tzinfo else value
 
 
 def _differences(answers: dict[str, Rows], model: str, values: Sequence[str]) -> list[str]:
@@ -201,6 +211,23 @@ def test_a_number_is_what_its_accepted_form_says(
 def test_a_timestamp_is_utc_or_rejected(answers: dict[str, Rows], value: str, expected: str | None) -> None:
     found = _text(answers, value)[6]
     assert (found and found.isoformat()) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "with_a_zone", "of_new_york", "without_a_zone"),
+    [
+        ("2025-11-16T00:00:00", None, "2025-11-16T05:00:00+00:00", "2025-11-16T00:00:00"),
+        ("2025-11-16T00:00:00Z", "2025-11-16T00:00:00+00:00", "2025-11-16T00:00:00+00:00", None),
+        ("2025-11-16T00:00:00+01", "2025-11-15T23:00:00+00:00", "2025-11-15T23:00:00+00:00", None),
+    ],
+)
+def test_a_time_without_a_zone_is_of_the_declared_one_or_none(
+    answers: dict[str, Rows], value: str, with_a_zone: str | None, of_new_york: str, without_a_zone: str | None
+) -> None:
+    found = [moment and moment.isoformat() for moment in _text(answers, value)[8:10]]
+    assert found == [with_a_zone, of_new_york]
+    local = _text(answers, value)[10]
+    assert (local and local.isoformat()) == without_a_zone
 
 
 def test_case_is_folded_only_as_far_as_it_is_ascii(answers: dict[str, Rows]) -> None:

@@ -70,6 +70,8 @@ def _node(node: Mapping[str, Any]) -> dict[str, Any]:
     kept["config"] = _only(node["config"], "meta", "materialized")
     if node["resource_type"] == "test":
         return {**kept, **_only(node, "attached_node")} if "attached_node" in node else kept
+    if node["resource_type"] == "model":
+        kept["depends_on"] = _only(node["depends_on"], "nodes")
     return {**kept, "columns": {name: _column(column) for name, column in node["columns"].items()}}
 
 

@@ -61,7 +61,7 @@ def test_show_prints_records_whole(golden: Run) -> None:
         json.loads(line)
         for line in ask(golden.folder, "quarantine", "show", *chosen, "--limit", "0", "--json").output.splitlines()
     ]
-    sql = "select payload from quarantine.quarantined_events where source = 'postgres' and reasons like '%not_json%'"
+    sql = "select payload from quarantine.quarantined_records where source = 'postgres' and reasons like '%not_json%'"
     assert Counter(one["payload"] for one in records) == Counter(payload for (payload,) in rows(golden.folder, sql))
 
 
@@ -98,7 +98,7 @@ def test_an_export_holds_every_record_once_whatever_the_pages_are(
     assert "5,100 records" in answer.errors
     exported = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
     table = rows(
-        golden.folder, "select source, source_object, source_row, reasons, payload from quarantine.quarantined_events"
+        golden.folder, "select source, source_object, source_row, reasons, payload from quarantine.quarantined_records"
     )
     keys = ("source", "source_object", "source_row", "reasons", "payload")
     assert sorted(
@@ -131,9 +131,9 @@ def test_both_formats_hold_the_same(golden: Run, tmp_path: Path) -> None:
 def test_no_cell_of_a_csv_export_is_a_formula(start: str) -> None:
     stream = io.StringIO(newline="")
     hostile = f"{start}cmd|' /C calc'!A0"
-    write_records([record(payload=hostile, event_id=hostile, source_object=hostile)], "csv", stream)
+    write_records([record(payload=hostile, record_key=hostile, source_object=hostile)], "csv", stream)
     cells = next(csv.DictReader(io.StringIO(stream.getvalue(), newline="")))
-    for name in ("payload", "event_id", "source_object"):
+    for name in ("payload", "record_key", "source_object"):
         assert cells[name] == f"'{hostile}"
 
 

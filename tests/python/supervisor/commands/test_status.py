@@ -71,7 +71,7 @@ def test_an_escalated_day_shows_what_was_published_before_and_the_run_that_held_
     held_back = leave_ledger(tmp_path, "escalated")
     (day,) = ask(tmp_path, "status", "--json").data["days"]
     assert (day["state"], day["published"]) == ("escalated", None)
-    assert "no allowed remedy is left" in day["note"]
+    assert "no correction is left to try" in day["note"]
     assert day["next_command"] == f"python orchestrate.py explain {held_back.run_id}"
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from end_to_end.helpers import Run
 
-from supervisor.dbt.artifacts import ArtifactError, published_tables, read_invocation, type_conversions
+from supervisor.dbt.artifacts import ArtifactError, published_tables, read_invocation
+from supervisor.dbt.entities import declared_entities
 
 
 @pytest.fixture
@@ -37,7 +38,10 @@ def test_the_tests_of_a_day_are_read_with_what_the_project_says_of_them(written:
     assert "model.goalkeeper.int_quality_scores" in {test.attached_node for test in invocation.tests}
     assert {test.meta["dimension"] for test in invocation.tests if test.meta} >= {"completeness", "accuracy"}
     assert "analytics.events" in published_tables(invocation.nodes)
-    assert sum(type_conversions(invocation.nodes).values()) == 12
+    (events,) = declared_entities(invocation.nodes).values()
+    assert sum(events.conversions.values()) == 12
+    assert events.required == ("user_id", "event_type", "timestamp", "amount")
+    assert (events.holds["accuracy"], events.outliers) == ("is_in_range", {"amount": "event_type"})
 
 
 def test_no_results_are_none_and_not_those_of_another_invocation(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from recorded import ARTIFACTS
 
-from supervisor.dbt.artifacts import ArtifactError, NodeResult, published_tables, read_invocation, type_conversions
+from supervisor.dbt.artifacts import ArtifactError, NodeResult, published_tables, read_invocation
+from supervisor.dbt.entities import declared_entities
 from supervisor.judge.findings import broken_invocation, judge, newly_broken, remedy_problems, worsened
 
 
@@ -151,11 +152,11 @@ def test_real_artifacts_tell_every_node_and_its_meta() -> None:
     assert tests["accuracy_meets_threshold"].status == "pass"
     first = tests["nothing_left_to_correct_in_tier_1"]
     assert (first.status, first.failures, first.meta["remedy"]) == ("warn", 1_200, "cleanse")
-    assert str(first.attached_node).endswith("int_cleansing_candidates")
+    assert str(first.attached_node).endswith("int_correction_candidates")
     assert [finding.kind for finding in judge(invocation.results)] == ["correctable"]
 
 
-def test_published_tables_and_conversions_come_from_the_manifest() -> None:
+def test_published_tables_and_entities_come_from_the_manifest() -> None:
     invocation = read_invocation(ARTIFACTS / "1-transform")
     assert invocation is not None
     assert set(published_tables(invocation.nodes)) == {
@@ -163,13 +164,11 @@ def test_published_tables_and_conversions_come_from_the_manifest() -> None:
         "metadata.lineage",
         "quality.corrections",
         "quality.quality_scores",
-        "quarantine.quarantined_events",
+        "quarantine.quarantined_records",
     }
-    assert type_conversions(invocation.nodes) == {
-        "stg_s3__events": 4,
-        "stg_postgres__transactions": 4,
-        "stg_api__events": 4,
-    }
+    (events,) = declared_entities(invocation.nodes).values()
+    assert (events.name, events.table, events.key) == ("events", "analytics.events", ("event_id",))
+    assert events.conversions == {"stg_s3__events": 4, "stg_postgres__transactions": 4, "stg_api__events": 4}
 
 
 def test_another_schema_version_is_refused(tmp_path: Path) -> None:

@@ -23,14 +23,14 @@ def correctable(tier: int, rows: int = 100, dimension: str = "accuracy") -> Find
 
 def error(transient: bool) -> Finding:
     return Finding(
-        "error", "int_events_parsed", "none", "escalate", 0, "model int_events_parsed: broke", transient=transient
+        "error", "int_events_checked", "none", "escalate", 0, "model int_events_checked: broke", transient=transient
     )
 
 
 SITUATIONS: dict[str, tuple[list[Finding], list[Step], Allowance, Action, int | None]] = {
     "all is well": ([], [], PLENTY, "publish", None),
     "only a notice": (
-        [Finding("notice", "within_day", "freshness", "report", 1, "old data")], [], PLENTY, "publish", None),
+        [Finding("notice", "newest_record_is_of_the_day", "freshness", "report", 1, "old data")], [], PLENTY, "publish", None),
     "rows can be corrected although the goal is met": ([correctable(1)], [], PLENTY, "cleanse", 1),
     "below the threshold and cleansable": ([unmet(), correctable(1)], [], PLENTY, "cleanse", 1),
     "below the threshold and not cleansable": ([unmet()], [], PLENTY, "escalate", None),
@@ -53,7 +53,7 @@ SITUATIONS: dict[str, tuple[list[Finding], list[Step], Allowance, Action, int | 
     "too little time for an iteration but the goal is met": (
         [correctable(1)], [], Allowance(3, 2, 4.0, iteration_seconds=5.0), "publish", None),
     "cleansing amounts cannot mend references": (
-        [unmet("user_exists", "consistency"), correctable(1)], [], PLENTY, "escalate", None),
+        [unmet("references_exist", "consistency"), correctable(1)], [], PLENTY, "escalate", None),
     "one unmet criterion is hopeless, the other is not": (
         [unmet("completeness_meets_threshold", "completeness"), unmet(), correctable(1)], [], PLENTY, "escalate", None),
     "a test without rows to correct": ([correctable(1, rows=0)], [], PLENTY, "publish", None),
@@ -89,7 +89,7 @@ def test_what_is_seen_leads_to_one_decision(situation: str) -> None:
 
 
 def test_a_retry_rebuilds_only_what_failed_and_what_stands_on_it() -> None:
-    assert decide([error(transient=True)], [], PLENTY).select == "int_events_parsed+"
+    assert decide([error(transient=True)], [], PLENTY).select == "int_events_checked+"
 
 
 def test_cleansing_rebuilds_what_the_test_says() -> None:

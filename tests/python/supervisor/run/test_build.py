@@ -12,12 +12,12 @@ from run_helpers import loaded, make_state
 from supervisor.dbt.artifacts import Invocation, NodeResult
 from supervisor.dbt.client import DbtError
 from supervisor.record.events import CleansingStarted, CleansingUndone, DbtRetried, DecisionTaken, Event
-from supervisor.record.figures import DayFigures
+from supervisor.record.figures import DayFigures, Measured
 from supervisor.run import build
 from supervisor.run.build import BuildLoop
 from supervisor.run.outcome import EscalationError
 
-REMEDY = {"dimension": "accuracy", "remedy": "cleanse", "tier": 1, "rebuild": "int_corrected_amounts+"}
+REMEDY = {"dimension": "accuracy", "remedy": "cleanse", "tier": 1, "rebuild": "int_corrections_in_force+"}
 Answer = Sequence[NodeResult] | DbtError
 
 
@@ -26,7 +26,7 @@ def node(name: str, status: str, *, failures: int | None = None, message: str | 
     return NodeResult(f"{kind}.{name}", name, kind, status, message, failures, None, meta, 0.1)
 
 
-MODEL = node("int_events_parsed", "success")
+MODEL = node("int_events_checked", "success")
 PASSED = node("accuracy_meets_threshold", "pass", failures=0, dimension="accuracy")
 CORRECTABLE = node("nothing_left_in_tier_1", "warn", failures=1_200, **REMEDY)
 CORRECTED = node("nothing_left_in_tier_1", "pass", failures=0, **REMEDY)
@@ -66,8 +66,13 @@ class Bench:
 
     def _read(self) -> None:
         left = self._out_of_range.pop(0) if len(self._out_of_range) > 1 else self._out_of_range[0]
-        figures = DayFigures(collected=100_000, transformed=100_000, published=100_000, out_of_range=left)
-        self.state.update_figures({"s3": figures})
+        figures = DayFigures(
+            collected=100_000,
+            transformed=100_000,
+            published=100_000,
+            dimensions={"accuracy": Measured(100_000, left, left)},
+        )
+        self.state.update_figures({("events", "s3"): figures})
 
     def run(self) -> None:
         for phase, work in (("transform", self.loop.transform), ("validate", self.loop.validate)):
@@ -98,22 +103,22 @@ def test_a_sound_day_is_built_once_and_tested_once(bench: Callable[..., Bench]) 
 
 
 def test_a_passing_failure_is_retried_and_only_what_failed(bench: Callable[..., Bench]) -> None:
-    broken = node("int_events_parsed", "error", message="could not serialize access due to concurrent update")
+    broken = node("int_events_checked", "error", message="could not serialize access due to concurrent update")
     day = bench([broken], [MODEL], [PASSED])
     day.run()
     assert day.dbt.names == ["transform", "transform-try-2", "test"]
-    assert day.dbt.asked[1][1][1:3] == ["--select", "int_events_parsed+"]
-    assert [event.selected for event in day.of(DbtRetried)] == ["int_events_parsed+"]
+    assert day.dbt.asked[1][1][1:3] == ["--select", "int_events_checked+"]
+    assert [event.selected for event in day.of(DbtRetried)] == ["int_events_checked+"]
     assert day.of(DecisionTaken)[0].outcome == "succeeded"
 
 
 def test_a_deterministic_failure_escalates_at_once(bench: Callable[..., Bench]) -> None:
-    day = bench([node("int_events_parsed", "error", message="column does not exist")])
+    day = bench([node("int_events_checked", "error", message="column does not exist")])
     with pytest.raises(EscalationError) as caught:
         day.run()
     assert day.dbt.names == ["transform"]
     assert "column does not exist" in caught.value.observed
-    assert caught.value.subjects == ("int_events_parsed",)
+    assert caught.value.subjects == ("int_events_checked",)
 
 
 def test_three_tries_are_all(bench: Callable[..., Bench]) -> None:
@@ -137,7 +142,7 @@ def test_what_can_be_corrected_is_cleansed_rebuilt_and_measured_again(bench: Cal
     day.run()
     name, arguments, variables = day.dbt.asked[2]
     assert (name, variables["cleansing_tier"], variables["iteration"]) == ("iteration-1", 1, 1)
-    assert "int_corrected_amounts+" in arguments
+    assert "int_corrections_in_force+" in arguments
     assert [event.tier for event in day.of(CleansingStarted)] == [1]
     assert day.of(DecisionTaken)[0].outcome.startswith("1,200 records corrected")
     assert day.state.figures["s3"].out_of_range == 300

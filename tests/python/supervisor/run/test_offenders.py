@@ -7,56 +7,49 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.record.figures import DayFigures
+from supervisor.record.figures import DayFigures, Measured
 from supervisor.run.offenders import offending_sources, worst_offenders
 from supervisor.warehouse.base import Session
 from supervisor.warehouse.duckdb import DuckDBWarehouse
 
 FIGURES = {
     "api": DayFigures(collected=100, quarantined=1),
-    "s3": DayFigures(collected=2_000, quarantined=5, missing_required=3, out_of_range=4, corrected=2),
+    "s3": DayFigures(
+        collected=2_000,
+        quarantined=5,
+        dimensions={"completeness": Measured(1_995, 3, 3), "accuracy": Measured(1_995, 2, 4)},
+    ),
 }
-# record, source, object, type, user, amount is in range, reasons
-RECORDS = [
-    (1, "s3", "b.parquet", "refund", 7, True, "user_id_unparsable"),
-    (2, "s3", "a.parquet", "refund", 7, True, "user_id_unparsable"),
-    (3, "api", "page 1", "refund", 7, True, "orphan_user"),
-    (4, "s3", "a.parquet", None, None, True, None),
-    (5, "api", "page 2", "refund", None, True, None),
-    (6, "s3", "a.parquet", "refund", 7, False, None),
-    # corrected
-    (7, "s3", "a.parquet", "deposit", 7, False, None),
-    (8, "api", "page 3", None, 7, False, None),
-    # rejected: counts for the failure rate only
-    (9, "s3", "c.parquet", None, None, False, "orphan_user"),
+# record, source, object, dimension, check, outcome
+FINDINGS = [
+    (1, "s3", "b.parquet", "transformation", "user_id_unparsable", "rejected"),
+    (2, "s3", "a.parquet", "transformation", "user_id_unparsable", "rejected"),
+    (3, "api", "page 1", "transformation", "orphan_user", "rejected"),
+    (4, "s3", "a.parquet", "completeness", "event_type_missing", "flagged"),
+    (4, "s3", "a.parquet", "completeness", "user_id_missing", "flagged"),
+    (5, "api", "page 2", "completeness", "user_id_missing", "flagged"),
+    (6, "s3", "a.parquet", "accuracy", "amount_out_of_range", "flagged"),
+    (7, "s3", "a.parquet", "accuracy", "amount_out_of_range", "corrected"),
+    (8, "api", "page 3", "completeness", "country_defaulted", "defaulted"),
+    (9, "s3", "c.parquet", "transformation", "orphan_user", "rejected"),
 ]
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
-    """A warehouse with the records above as the day was built."""
+    """A warehouse with the findings above as the day was built."""
     with DuckDBWarehouse(tmp_path / "warehouse.duckdb").session() as session:
         session.execute("create schema intermediate")
         session.execute(
-            "create table intermediate.int_events_parsed (record_id integer, source varchar, source_object varchar, "
-            "event_type varchar, user_id bigint, occurred_at timestamptz, amount decimal(18, 2), is_complete boolean, "
-            "is_out_of_range boolean, failure_reasons varchar)"
+            "create table intermediate.int_findings (record_id integer, source varchar, source_object varchar, "
+            "dimension varchar, check_name varchar, outcome varchar, entity varchar default 'events')"
         )
-        for record, source, source_object, kind, user, in_range, reasons in RECORDS:
+        for finding in FINDINGS:
             session.execute(
-                "insert into intermediate.int_events_parsed values (?, ?, ?, ?, ?, now(), 1, ?, ?, ?)",
-                (
-                    record,
-                    source,
-                    source_object,
-                    kind,
-                    user,
-                    kind is not None and user is not None,
-                    not in_range,
-                    reasons,
-                ),
+                "insert into intermediate.int_findings (record_id, source, source_object, dimension, check_name, outcome) "
+                "values (?, ?, ?, ?, ?, ?)",
+                finding,
             )
-        session.execute("create table intermediate.int_corrected_amounts as select 7 as record_id")
         yield session
 
 
@@ -71,14 +64,12 @@ def session(tmp_path: Path) -> Iterator[Session]:
         ),
         (
             "completeness",
-            ["api: 1 record, without event_type (the first in page 3)",
-             "api: 1 record, without user_id (the first in page 2)",
-             "s3: 1 record, without user_id event_type (the first in a.parquet)"],
+            ["api: 1 record, user_id_missing (the first in page 2)",
+             "s3: 1 record, event_type_missing, user_id_missing (the first in a.parquet)"],
         ),
         (
             "accuracy",
-            ["api: 1 record, amount out of range for no type (the first in page 3)",
-             "s3: 1 record, amount out of range for refund (the first in a.parquet)"],
+            ["s3: 1 record, amount_out_of_range (the first in a.parquet)"],
         ),
     ],
 )  # fmt: skip
@@ -94,9 +85,9 @@ def test_several_metrics_are_told_one_after_the_other(session: Session) -> None:
 def test_only_the_largest_groups_are_told(session: Session) -> None:
     for number in range(8):
         session.execute(
-            "insert into intermediate.int_events_parsed (record_id, source, source_object, failure_reasons) "
-            "select 100 + range, 's3', 'z.parquet', ? from range(?)",
-            (f"reason_{number}", 10 + number),
+            "insert into intermediate.int_findings (record_id, source, source_object, check_name, outcome) "
+            "select ? + range, 's3', 'z.parquet', ?, 'rejected' from range(?)",
+            (1_000 * (number + 1), f"reason_{number}", 10 + number),
         )
     told = worst_offenders(session, ["failure_rate"], FIGURES)
     assert [line.split(", ")[1].split(" ")[0] for line in told] == [f"reason_{number}" for number in (7, 6, 5, 4, 3)]

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from end_to_end.helpers import ENGINE, Run, events_csv, orchestrate, rows
-from end_to_end.situations import copy_project
+from end_to_end.situations import copy_project, edit
 from sandbox_clients import s3_client
 from supervisor_asks import ask
 
@@ -23,41 +23,13 @@ from sandbox.process import running_sandbox
 DAY, NEXT_DAY = "2025-11-16", "2025-11-17"
 ORDERS = 40
 STAGING = """
-{%- set fields = ['order_no', 'customer', 'kind', 'placed_at', 'total', 'quantity', 'currency', 'country', 'device'] -%}
-
-with raw_orders as (
-
-    {{ raw_records('raw_lake', 'orders', fields + ['payload']) }}
-
-),
-
-renamed as (
-
-    select
-        load_date,
-        source_object,
-        source_row,
-        reject_reason as record_error,
-        case when payload is null then {{ record_payload(fields) }} else payload end as payload,
-        {{ event_texts({
-            'event_id': 'order_no',
-            'user_id': 'customer',
-            'event_type': 'kind',
-            'occurred_at': 'placed_at',
-            'amount': 'total',
-        }) }}
-    from raw_orders
-    {{ computed_once() }}
-
-),
-
-typed as (
-
-    {{ event_columns('renamed') }}
-
-)
-
-select * from typed
+{{ feed_records('raw_lake', 'orders', {
+    'event_id': 'order_no',
+    'user_id': 'customer',
+    'event_type': 'kind',
+    'occurred_at': 'placed_at',
+    'amount': 'total',
+}) }}
 """
 MODELS = """
 version: 2
@@ -69,7 +41,7 @@ sources:
 
 models:
   - name: stg_lake__orders
-    description: The lake's orders in the common schema. One row per order.
+    description: The lake's orders, with the fields of events as text. One row per order.
 """
 
 
@@ -112,10 +84,11 @@ def own_project(folder: Path, env: dict[str, str], user: int) -> None:
     (folder / "models" / "staging" / "lake").mkdir()
     (folder / "models" / "staging" / "lake" / "stg_lake__orders.sql").write_text(STAGING)
     (folder / "models" / "staging" / "lake" / "_lake__models.yml").write_text(MODELS)
-    project = folder / "dbt_project.yml"
-    listed = "    - stg_api__events\n"
-    assert listed in project.read_text(encoding="utf-8")
-    project.write_text(project.read_text(encoding="utf-8").replace(listed, f"{listed}    - stg_lake__orders\n"))
+    edit(
+        folder / "models" / "intermediate" / "int_events_checked.sql",
+        "'stg_api__events'",
+        "'stg_api__events', 'stg_lake__orders'",
+    )
 
 
 def send_again(folder: Path, event_id: str) -> None:
@@ -160,8 +133,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         assert first.exit_code == 0, first.errors
         orphan = rows(
             folder,
-            "select event_id from quarantine.quarantined_events as q where source = 's3' and reasons = 'orphan_user' "
-            f"and payload like '%\"{absent}\"%' order by event_id limit 1",
+            "select record_key from quarantine.quarantined_records as q where source = 's3' and reasons = 'orphan_user' "
+            f"and payload like '%\"{absent}\"%' order by record_key limit 1",
         )
         send_again(folder, orphan[0][0])
         next_day = orchestrate(folder, "replay", "--date", NEXT_DAY, "--keep-references", *lenient, env=env)
@@ -206,7 +179,7 @@ def test_what_was_fixed_passes_and_its_history_is_kept(story: Story) -> None:
     run_id, first_id = story.second.summary["run_id"], story.first.summary["run_id"]
     replayed = rows(
         story.folder,
-        "select reasons, run_id, replayed_by_run, event_id from quarantine.quarantined_events "
+        "select reasons, run_id, replayed_by_run, record_key from quarantine.quarantined_records "
         f"where load_date = date '{DAY}' and status = 'replayed'",
     )
     assert {(run, by) for _, run, by, _ in replayed} == {(first_id, run_id)}
@@ -220,15 +193,15 @@ def test_every_event_is_published_once_and_every_record_is_accounted_for(story: 
     assert rows(story.folder, "select event_id from analytics.events group by event_id having count(*) > 1") == []
     unpublished = rows(
         story.folder,
-        "select event_id from quarantine.quarantined_events as q where status = 'replayed' "
+        "select record_key from quarantine.quarantined_records as q where status = 'replayed' "
         "and not exists (select 1 from analytics.events as e "
-        "where e.event_id = q.event_id and e.load_date = q.load_date)",
+        "where e.event_id = q.record_key and e.load_date = q.load_date)",
     )
     duplicates = story.second.summary["duplicates"] - story.first.summary["duplicates"]
     assert len(unpublished) == duplicates
     still_open = rows(
         story.folder,
-        "select source, count(*) from quarantine.quarantined_events "
+        "select source, count(*) from quarantine.quarantined_records "
         f"where load_date = date '{DAY}' and status = 'open' group by 1",
     )
     for name, source in story.second.summary["sources"].items():
@@ -240,7 +213,7 @@ def test_an_event_that_a_later_day_had_published_moves_to_the_day_that_it_belong
     assert story.next_day.summary["published"] == 1
     assert len(story.before[NEXT_DAY].splitlines()) == 2
     assert rows(story.folder, f"select count(*) from analytics.events where load_date = date '{NEXT_DAY}'") == [(0,)]
-    assert f"{NEXT_DAY} had published events that belong to an earlier day now" in story.second.errors
+    assert f"{NEXT_DAY} had published records that belong to an earlier day now" in story.second.errors
 
 
 def test_only_the_reference_tables_are_read_anew_and_stay_with_their_load(story: Story) -> None:

@@ -37,12 +37,12 @@ def test_a_summary_of_which_little_is_known_crashes_nobody(outcome: Outcome) -> 
 @pytest.mark.parametrize(
     ("name", "changes", "headline"),
     [
-        ("golden", {}, "Pipeline Execution: ✓ SUCCESS (29 s total)"),
-        ("golden", {"exit_code": 3}, "Pipeline Execution: ⚠ PUBLISHED, goal not met in full (29 s total)"),
+        ("golden", {}, "Pipeline Execution: ✓ SUCCESS (45 s total)"),
+        ("golden", {"exit_code": 3}, "Pipeline Execution: ⚠ PUBLISHED, goal not met in full (45 s total)"),
         ("golden", {"status": "NOTHING_TO_DO"}, "Pipeline Execution: ✓ NOTHING TO DO"),
-        ("golden", {"status": "FAILED", "exit_code": 1}, "Pipeline Execution: ✗ FAILED (29 s total)"),
-        ("partial", {}, "Pipeline Execution: ⚠ PARTIAL SUCCESS (27 s total)"),
-        ("escalated", {}, "Pipeline Execution: ✗ ESCALATED (14 s total)"),
+        ("golden", {"status": "FAILED", "exit_code": 1}, "Pipeline Execution: ✗ FAILED (45 s total)"),
+        ("partial", {}, "Pipeline Execution: ⚠ PARTIAL SUCCESS (1 min 11 s total)"),
+        ("escalated", {}, "Pipeline Execution: ✗ ESCALATED (34 s total)"),
     ],
 )
 def test_the_headline_is_the_tables(name: str, changes: dict[str, Any], headline: str) -> None:

@@ -66,12 +66,12 @@ class Page(HTMLParser):
 
 def data(summary: dict[str, Any] | None = None, text: str | None = None) -> ReportData:
     """Report data with every part in it; `text` stands for every text that data may reach."""
-    score = Score("s3", "accuracy", "amount_in_range", 246_200, 1_000, 0.9796, 0.98, False)
-    after = Score("s3", "accuracy", "amount_in_range", 246_200, 200, 0.97996, 0.98, False, 1)
+    score = Score("events", "s3", "accuracy", 246_200, 1_000, 0.9796, 0.98, False)
+    after = Score("events", "s3", "accuracy", 246_200, 200, 0.97996, 0.98, False, 1)
     payload = text or '{"amount": "1,299.00"}'
     return ReportData(
         summary=Summary.model_validate(success() if summary is None else summary),
-        scores=[score, after, Score("all", text or "uniqueness", text or "unique", 10, 0, 1, None, None)],
+        scores=[score, after, Score(text or "events", "all", text or "uniqueness", 10, 0, 1, None, None)],
         rejections=[
             Rejection("api", text or "orphan_user", 70, [Example(text or "page 3", None, payload)]),
             Rejection("s3", text or "amount_unparsable", 900, [Example(text or "part-0.parquet", 2_201, payload)]),
@@ -83,8 +83,8 @@ def data(summary: dict[str, Any] | None = None, text: str | None = None) -> Repo
                              CorrectionExample(text or "evt_2", None, "")]),
         ],
         anomalies=[
-            AnomalyGroup(text or "purchase", 120, 64.31, Decimal("88.12"),
-                         [AnomalyExample("evt_3", "s3", Decimal("892.64"), 9.4)]),
+            AnomalyGroup("amount", text or "purchase", 120, 64.31, Decimal("88.12"),
+                         [AnomalyExample("s3", Decimal("892.64"), 9.4)]),
         ],
         lineage=[LineagePath(text or "s3", [text or "data-lake/raw/", "raw_s3", "analytics.events"], 245_000)],
     )  # fmt: skip

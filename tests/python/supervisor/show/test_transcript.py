@@ -10,9 +10,10 @@ from pathlib import Path
 
 from run_helpers import failed, loaded, make_state
 
+from supervisor.dbt.entities import Entity
 from supervisor.record import events
 from supervisor.record.events import Event, to_all
-from supervisor.record.figures import DayFigures
+from supervisor.record.figures import DayFigures, Measured
 from supervisor.record.journal import Journal
 from supervisor.show.console_plain import PlainConsole
 from supervisor.show.run_log import RunLog
@@ -20,10 +21,17 @@ from supervisor.show.transcript import Transcript
 
 FIGURES = {
     "s3": DayFigures(
-        collected=250_000, quarantined=3_800, transformed=246_200, defaulted=1_500, missing_required=2_300,
-        out_of_range=1_000, corrected=800, duplicates=1_200, anomalies=180, published=245_000,
+        collected=250_000, quarantined=3_800, transformed=246_200, defaulted=1_500,
+        corrected=800, duplicates=1_200, anomalies=180, published=245_000,
+        dimensions={"completeness": Measured(246_200, 2_300, 2_300), "accuracy": Measured(246_200, 200, 1_000)},
     )
 }  # fmt: skip
+
+
+def entity(name: str, *required: str) -> Entity:
+    return Entity(name, f"analytics.{name}", ("id",), 30, {}, {}, required, {})
+
+
 STARTED = events.RunStarted("r1", Path("runs/r1"), date(2025, 11, 16), "duckdb", ("using the sandbox",))
 
 
@@ -84,17 +92,17 @@ def test_a_source_that_is_down_is_named_with_its_reason() -> None:
 
 def test_the_figures_of_the_day_are_shown_in_their_phases(tmp_path: Path) -> None:
     state = make_state(tmp_path)
-    state.update_figures(FIGURES)
+    state.update_figures({("events", source): one for source, one in FIGURES.items()})
     lines = shown(
         events.Collected({"s3": loaded("s3", 250_000)}),
         events.PhaseStarted("transform", "Data Transformation"),
-        events.Transformed(FIGURES, {"stg_s3__events": 5, "stg_api__events": 7}),
+        events.Transformed(FIGURES, 12),
         events.PhaseFinished("transform", "COMPLETED", 4),
         events.PhaseStarted("validate", "Quality Validation"),
-        events.Measured(FIGURES, state.criteria()),
+        events.Measured(FIGURES, state.criteria(), [entity("events", "user_id", "timestamp")]),
         events.PhaseFinished("validate", "COMPLETED", 2),
         events.PhaseStarted("publish", "Data Publishing"),
-        events.PublishStarted("warehouse.duckdb"),
+        events.PublishStarted("warehouse.duckdb", ["analytics.events"]),
         events.Published("r1"),
         events.ReportWritten("reports/r1.html"),
         events.Archived("archive/2025/11/16/"),
@@ -104,11 +112,30 @@ def test_the_figures_of_the_day_are_shown_in_their_phases(tmp_path: Path) -> Non
         "transform  schema  Type conversion: 12 fields converted  [ok]",
         "transform  schema  Default values: applied to 1,500 records (0.61%)  [ok]",
         "transform  phase  Failed transformations: 3,800 (quarantined)",
+        "validate  completeness  Required fields: user_id, timestamp",
         "validate  completeness  Missing fields: 2,300 records (0.94%)",
         "validate  accuracy  Accuracy: 99.91% (threshold: 98%)  [ok]",
         "validate  phase  Final record count: 245,000 (after deduplication)",
+        "publish  load  Target: warehouse.duckdb, analytics.events",
         "publish  load  Records: 245,000",
         "publish  phase  Published: 245,000 records",
+    ):
+        assert line in lines
+
+
+def test_several_entities_are_told_apart(tmp_path: Path) -> None:
+    lines = shown(
+        events.PhaseStarted("validate", "Quality Validation"),
+        events.Measured(FIGURES, make_state(tmp_path).criteria(), [entity("events", "user_id"), entity("orders")]),
+        events.PhaseFinished("validate", "COMPLETED", 2),
+        events.PhaseStarted("publish", "Data Publishing"),
+        events.PublishStarted("warehouse.duckdb", ["analytics.events", "analytics.orders"]),
+        events.PhaseFinished("publish", "COMPLETED", 1),
+    )
+    for line in (
+        "validate  completeness  Required fields of events: user_id",
+        "validate  completeness  Required fields of orders: none",
+        "publish  load  Target: warehouse.duckdb, analytics.events, analytics.orders",
     ):
         assert line in lines
 
