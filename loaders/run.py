@@ -141,29 +141,29 @@ class _Collector:
         collected, error = None, None
         endpoints = 1
         try:
+            elsewhere = None
             try:
-                collected = self._primary()
+                collected = self._retries(lambda: self._collect(self._source.open(self._attempt)))
             except Exception as failure:
                 elsewhere = self._source.fallback() if classify(failure, self._subject).transient else None
                 if elsewhere is None:
                     raise
+            # not within the handler: what fails here is no consequence of what failed there
+            if elsewhere:
                 endpoints = 2
                 address, source = elsewhere
                 self._events.emit("fallback", source=source.name, endpoint=address)
                 collected = self._fallback(source)
-            if collected.collected == 0 and not self._source.allow_empty:
+            assert collected is not None
+            # what holds nothing but reference tables has no records of the day
+            has_days = collected.rows.keys() - self._source.reference_tables()
+            if collected.collected == 0 and has_days and not self._source.allow_empty:
                 where = self._source.location(self._settings.day)
                 raise no_data_error(f"no data: {where} is empty")
         except Exception as failure:
             logger.warning("source %s failed", self._source.name, exc_info=True)
             collected, error = None, classify(failure, self._subject)
         return Outcome(self._source, collected, error, self._retries.tries, started, endpoints)
-
-    def _primary(self) -> Collected:
-        source = self._source
-        if source.retries_steps:
-            return self._collect(source.open(self._attempt))
-        return self._retries(lambda: self._collect(source.open(self._attempt)))
 
     def _fallback(self, source: Source) -> Collected:
         once = Retries(
