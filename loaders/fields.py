@@ -55,6 +55,19 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 _Number = BeforeValidator(lambda value: str(value) if isinstance(value, bool) else value)
 Seconds = Annotated[float, _Number, Field(ge=0.1)]
 Count = Annotated[int, _Number, Field(ge=1)]
+Days = Annotated[int, _Number, Field(ge=0)]
+
+
+def check_window(cursor: str | None, late_days: int, reference: bool) -> None:
+    """Raise `ValueError` when what says which records are of the day can't hold together."""
+    if reference and cursor:
+        raise ValueError(
+            f"cursor = {cursor!r} takes the day's records, and a reference table has none. Remove cursor or reference."
+        )
+    if late_days and not cursor:
+        raise ValueError(
+            f"late_days = {late_days} needs a cursor: the field that says of which day a record is. Add cursor."
+        )
 
 
 def as_table(value: Any, where: str) -> dict[str, Any]:
