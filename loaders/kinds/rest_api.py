@@ -561,7 +561,7 @@ class RestApiSource(Endpoint, OneEndpoint):
 def read(name: str, values: Mapping[str, Any], where: str) -> RestApiSource:
     """Return the REST source that a configuration section describes."""
     found = as_table(values.get("endpoints"), f"{where}.endpoints")
-    own = {trait.name for trait in fields(Endpoint)}
+    own = {trait.name for trait in fields(Endpoint)} - {"table"}
     # what stands at the source holds for each endpoint that does not say otherwise
     shared = {key: value for key, value in values.items() if key in own}
     endpoints = []
@@ -577,7 +577,11 @@ def read(name: str, values: Mapping[str, Any], where: str) -> RestApiSource:
                 f"{where}.endpoints: table {endpoint.table!r} holds either records or a reference, not both."
             )
     auth = _read_auth(values.get("auth"), f"{where}.auth")
-    # the values of the keys that endpoints share are checked there as well
+    if endpoints:
+        values = {
+            **values,
+            "allow_empty": all(endpoint.allow_empty for endpoint in endpoints if not endpoint.reference),
+        }
     return _read_endpoint(RestApiSource, values, where, name=name, auth=auth, endpoints=tuple(endpoints))
 
 

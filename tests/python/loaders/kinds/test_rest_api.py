@@ -794,7 +794,7 @@ def test_an_empty_first_page_can_be_followed_by_others(api: ScriptedApi, tmp_pat
         ({"endpoints": {"orders": {"pth": "x"}}}, "api.endpoints.orders.pth is not a known key. Did you mean path?"),
         ({"endpoints": {"orders": "x"}}, "api.endpoints.orders is not a table"),
         ({"endpoints": {"orders": {"paginator": "magic"}}}, "api.endpoints.orders.paginator.type = 'magic'"),
-        ({"table": "t", "endpoints": {"a": {}, "b": {"reference": True}}}, "'t' holds either records or a reference"),
+        ({"endpoints": {"a": {"table": "t"}, "t": {"reference": True}}}, "'t' holds either records or a reference"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_named(settings: dict[str, object], part: str):
