@@ -13,6 +13,7 @@ from pathlib import Path
 
 from loaders.attempt import BATCH_BYTES, Attempt, Deadline, Extraction, Stamp
 from loaders.batches import Batches
+from loaders.engines import engine
 from loaders.errors import SourceError, WarehouseError, no_data_error
 from loaders.events import Events
 from loaders.failures import classify
@@ -20,7 +21,7 @@ from loaders.imports import LOCK, import_alone
 from loaders.redact import redact
 from loaders.retry import BACKOFF_S, Retries
 from loaders.sources import Source
-from loaders.warehouse import MAX_COLUMNS, TARGETS, Collected, Warehouse, collect, import_dlt
+from loaders.warehouse import Collected, Warehouse, collect, import_dlt
 
 logger = logging.getLogger("loaders")
 
@@ -65,7 +66,8 @@ def run(sources: Sequence[Source], settings: RunSettings, events: Events) -> Non
     """
     deadline = Deadline(settings.deadline_s)
     stamp = Stamp(settings.day, settings.run_id, datetime.now(UTC))
-    warehouse = Warehouse(settings.target, deadline)
+    target = engine(settings.target)
+    warehouse = Warehouse(target(deadline))
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
     started = time.monotonic()
     # what the threads import themselves waits until every kind's libraries are there
@@ -88,7 +90,7 @@ def run(sources: Sequence[Source], settings: RunSettings, events: Events) -> Non
             ).start()
     # the first requests are on their way: time for the slowest import
     import_dlt()
-    import_alone(TARGETS[settings.target])
+    import_alone(target.library)
     waiting = {source.name: source for source in sources}
     while waiting:
         try:
@@ -131,7 +133,7 @@ class _Collector:
             deadline=deadline,
             progress=lambda text: events.emit("source_progress", source=source.name, text=text),
             retry=self._retries,
-            max_columns=MAX_COLUMNS.get(settings.target),
+            max_columns=engine(settings.target).max_columns,
             batch_bytes=settings.batch_bytes.get(source.name, BATCH_BYTES),
         )
 
