@@ -86,6 +86,22 @@ def as_table(value: Any, where: str) -> dict[str, Any]:
     return dict(found)
 
 
+def sections(value: Any, where: str) -> dict[str, dict[str, Any]]:
+    """Return the sections of a source's raw tables by name, in its order.
+
+    Raises:
+        ConfigurationError: When one is no table, or its name is none for the warehouse.
+    """
+    found = as_table(value, where)
+    for name in found:
+        if not NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"[{where}.{name}]: {name!r} is not a table name for the warehouse. Use lower-case "
+                "letters, digits and underscores; the source's own name goes into the section."
+            )
+    return {name: as_table(found[name], f"{where}.{name}") for name in sorted(found)}
+
+
 def settings(model: type[T], values: Mapping[str, Any], where: str, **read: Any) -> T:
     """Return a dataclass made of a configuration section.
 

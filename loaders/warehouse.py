@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -130,20 +129,14 @@ class Warehouse:
             WarehouseError: When the target refuses, or holds other rows than were collected. It is
                 transient only when nothing at all was written.
         """
-        spare = collected.folder.with_name(collected.folder.name + "-untouched")
-        again = spare.exists()
-        if again:
-            # a package that a load has touched is never loaded again, a copy of it is
-            folder = collected.folder.with_name(f"{collected.folder.name}-{time.monotonic_ns()}")
-            _copy_package(spare, folder)
-        else:
-            _copy_package(collected.folder, spare)
-            folder = collected.folder
         subject = f"loading raw_{collected.source}"
+        tries = sum(1 for _ in collected.folder.parent.glob(f"{collected.folder.name}-*"))
+        # a package that a load has touched is never loaded again: each try has a copy of its own
+        folder = _copy_package(collected.folder, f"-{tries + 1}")
         pipeline = None
         try:
             pipeline = _pipeline(collected.source, self._engine.destination(), folder)
-            if again and self._any_rows(pipeline, collected, stamp):
+            if tries and self._any_rows(pipeline, collected, stamp):
                 # the try before was committed although it seemed to fail
                 raise WarehouseError(f"partly loaded, {subject}", code="partly loaded", transient=False)
             self._note_drift(pipeline, collected)
@@ -219,12 +212,10 @@ class Warehouse:
         self._engine.close()
 
 
-def _copy_package(folder: Path, copy: Path) -> None:
+def _copy_package(folder: Path, suffix: str) -> Path:
     def link_or_copy(source: str, target: str) -> None:
         # data files are never changed in place; dlt's small state files are
-        if source.endswith(".parquet"):
-            os.link(source, target)
-        else:
-            shutil.copy2(source, target)
+        (os.link if source.endswith(".parquet") else shutil.copy2)(source, target)
 
-    shutil.copytree(folder, copy, copy_function=link_or_copy)
+    copy: Path = shutil.copytree(folder, folder.with_name(folder.name + suffix), copy_function=link_or_copy)
+    return copy

@@ -12,7 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Annotated, Any, ClassVar, Self
@@ -28,7 +28,6 @@ from loaders.attempt import Attempt, Deadline, Extraction
 from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify
 from loaders.fields import (
-    NAME,
     SETTINGS,
     Count,
     Days,
@@ -38,6 +37,7 @@ from loaders.fields import (
     as_table,
     check_window,
     secret,
+    sections,
     settings,
 )
 from loaders.formats.files import Options
@@ -347,13 +347,10 @@ def _literal(text: str) -> str:
 
 def _problems(limit: int, unfit: Sequence[str]) -> list[str]:
     told = f"concat_ws(', ', {', '.join(unfit)})" if unfit else "''"
-    cases = {
-        "reject_reason": ("'record_too_large'", "'value_out_of_range'"),
-        "reject_detail": (f"_record_bytes || ' bytes, the limit is {limit}'", told),
-    }
+    large, odd = f"case when _record_bytes > {limit} then", f"when {told} <> '' then"
     return [
-        f"case when _record_bytes > {limit} then {large} when {told} <> '' then {odd} end as {name}"
-        for name, (large, odd) in cases.items()
+        f"{large} 'record_too_large' {odd} 'value_out_of_range' end as reject_reason",
+        f"{large} _record_bytes || ' bytes, the limit is {limit}' {odd} {told} end as reject_detail",
     ]
 
 
@@ -452,14 +449,15 @@ def _rejected(columns: dict[str, pa.Array], reasons: pa.Array) -> dict[str, pa.A
 def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]:
     place = source.subject(day)
     try:
-        connection = connect(source, deadline.remaining())
+        connect(source, deadline.remaining()).close()
     except Exception as error:
         return [failed_check("reach", error, place, f"CONNECT on {source.credentials.database}")]
     checks = [Check("reach", True, f"{place} answers")]
-    try:
-        for table in source.tables:
-            name = full_name(table, day)
-            try:
+    for table in source.tables:
+        name = full_name(table, day)
+        try:
+            # a connection each: a failure voids its transaction
+            with closing(connect(source, deadline.remaining())) as connection:
                 query = make_query(connection, table, day, source.max_record_bytes)
                 if query is None:
                     ok = table.allow_empty and not table.reference
@@ -471,14 +469,9 @@ def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]
                     cursor.execute(f"select 1 from ({query.sql}) as checked limit 1")
                     cursor.fetchall()
                 checks.append(Check("read", True, f"table {name} can be read"))
-            except Exception as error:
-                right = f"SELECT on {name} (and USAGE on schema {table.schema})"
-                checks.append(failed_check("read", error, name, right))
-                # the transaction is void now; the other tables need a new one
-                connection.close()
-                connection = connect(source, deadline.remaining())
-    finally:
-        connection.close()
+        except Exception as error:
+            right = f"SELECT on {name} (and USAGE on schema {table.schema})"
+            checks.append(failed_check("read", error, name, right))
     return checks
 
 
@@ -575,27 +568,19 @@ class PostgresSource(OneEndpoint):
 def read(name: str, values: Mapping[str, Any], where: str) -> PostgresSource:
     """Return the PostgreSQL source that a configuration section describes."""
     shared = {key: values[key] for key in ("schema", "allow_empty") if values.get(key) not in (None, "")}
-    sections = as_table(values.get("tables"), f"{where}.tables")
-    if not sections:
+    found = sections(values.get("tables"), f"{where}.tables")
+    if not found:
         raise ConfigurationError(
             f'{where}.tables is missing. Add for example [{where}.tables.transactions] with table = "transactions".'
         )
-    tables = tuple(_read_table(sections[key], key, shared, f"{where}.tables.{key}") for key in sorted(sections))
+    tables = tuple(
+        settings(PostgresTable, {"table": key, "schema": "public", **shared, **own}, f"{where}.tables.{key}", name=key)
+        for key, own in found.items()
+    )
     credentials = _read_credentials(values.get("credentials"), f"{where}.credentials")
     allow_empty = all(table.allow_empty for table in tables if not table.reference)
     return settings(
         PostgresSource, values, where, name=name, tables=tables, credentials=credentials, allow_empty=allow_empty
-    )
-
-
-def _read_table(values: Any, key: str, shared: Mapping[str, Any], where: str) -> PostgresTable:
-    if not NAME.fullmatch(key):
-        raise ConfigurationError(
-            f"[{where}]: {key!r} is not a table name for the warehouse. Use lower-case "
-            "letters, digits and underscores; the source's own name goes into `table`."
-        )
-    return settings(
-        PostgresTable, {"table": key, "schema": "public", **shared, **as_table(values, where)}, where, name=key
     )
 
 

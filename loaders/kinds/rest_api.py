@@ -29,7 +29,6 @@ from loaders.attempt import Attempt, Deadline, Extraction, Stamp
 from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify, first_line
 from loaders.fields import (
-    NAME,
     SETTINGS,
     Count,
     Days,
@@ -39,6 +38,7 @@ from loaders.fields import (
     as_table,
     check_window,
     secret,
+    sections,
     settings,
 )
 from loaders.formats.files import MIB
@@ -105,11 +105,8 @@ def open_rest_api(source: RestApiSource, attempt: Attempt) -> Extraction:
     for old in attempt.landing.rglob("page-*.json"):
         # pages of an earlier try, maybe at another address
         old.unlink()
-    limits = (
-        Deadline(min(source.total_timeout_s, attempt.deadline.remaining())),
-        source.timeout_s,
-        source.max_page_bytes,
-    )
+    deadline = Deadline(min(source.total_timeout_s, attempt.deadline.remaining()))
+    limits = deadline, source.timeout_s, source.max_page_bytes
     sign = _make_auth(source.auth, limits)
     lists = [_Pages(source, endpoint, attempt, limits, sign) for endpoint in source.lists()]
     lists[0].ask_ahead()
@@ -301,11 +298,7 @@ class _Pages(GuardedSession):
     def _read_page(self, response: Response) -> None:
         body = response.content
         try:
-            encoding = json.detect_encoding(body)
-            if encoding == "utf-8" and (response.encoding or "").lower() == "iso-8859-1":
-                # requests assumes latin-1 for text/*; JSON is UTF-8 unless that fails
-                encoding = _utf8_or(body, "iso-8859-1")
-            text = body.decode(encoding)
+            text = _decoded(body, response.encoding or "")
             document = functools.cache(lambda: json.loads(text, parse_int=_integer))
             found = self._records(text, document)
         except (BrokenJson, UnicodeDecodeError) as error:
@@ -314,17 +307,16 @@ class _Pages(GuardedSession):
         except NotThere as error:
             message = f"no records at data_selector {self.endpoint.data_selector!r}"
             raise self._bad_page(message, body[:200].decode("utf-8", "replace")) from error
-        response.records = found  # type: ignore[attr-defined]
-        # for paginators; requests prefers simplejson when it is installed, which refuses NaN
-        response.json = lambda **_: document()  # type: ignore[method-assign]
+        # json for paginators; requests prefers simplejson when it is installed, which refuses NaN
+        vars(response).update(records=found, json=lambda **_: document())
 
     def _bad_page(self, text: str, detail: str) -> SourceError:
         return SourceError(f"bad page, {self.subject}: {text}", code="bad page", transient=True, detail=detail)
 
     def _records(self, text: str, document: Callable[[], Any]) -> list[str]:
         single = self.endpoint.single_record
-        by_path = self._records_by_jsonpath if self._path is None else self._records_at_path
-        found = by_path(text)
+        # null and an object are what a server says instead of records
+        found = self._records_by_jsonpath(text) if self._path is None else [*records(text, self._path, not single)]
         if single and found in ([], ["null"]):
             raise NotThere("null")
         if single or not found:
@@ -333,10 +325,6 @@ class _Pages(GuardedSession):
             if keys and isinstance(page := document(), dict) and any(_FAILED[key](page.get(key)) for key in keys):
                 raise NotThere("data beside an error")
         return found
-
-    def _records_at_path(self, text: str) -> list[str]:
-        # null and an object are what a server says instead of records
-        return list(records(text, self._path or [], list_only=not self.endpoint.single_record))
 
     def _records_by_jsonpath(self, text: str) -> list[str]:
         from dlt.common import jsonpath
@@ -354,12 +342,14 @@ class _Pages(GuardedSession):
         return [without_nul(json.dumps(item, ensure_ascii=False)) for item in (found[0] if is_list else found)]
 
 
-def _utf8_or(body: bytes, other: str) -> str:
+def _decoded(body: bytes, said: str) -> str:
     try:
-        body.decode()
+        return body.decode(json.detect_encoding(body))
     except UnicodeDecodeError:
-        return other
-    return "utf-8"
+        # requests assumes latin-1 for text/*; JSON is UTF-8 unless that fails
+        if said.lower() != "iso-8859-1":
+            raise
+        return body.decode(said)
 
 
 def _integer(digits: str) -> int | str:
@@ -421,6 +411,7 @@ def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
             # without endpoints of its own the source is its only one
             one = replace(address, endpoints=(endpoint,)) if address.endpoints else address
             where = endpoint.url(url, day) if address.endpoints else url
+            rows = 0
             with TemporaryDirectory() as folder:
                 stamp = Stamp(day, "check", datetime.now(UTC))
                 # a check shows what happens at the first try
@@ -429,9 +420,7 @@ def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
                     # the first page is enough
                     rows = next((page.num_rows for _, page in open_rest_api(one, attempt).tables), 0)
                 except Exception as error:
-                    failure = classify(error, where)
-                    rows = 0
-                    if not failure.no_data:
+                    if not classify(error, where).no_data:
                         # a passing failure means that nothing answers; any other one is an answer
                         right = "a valid credential" if isinstance(error, SourceError) else None
                         checks.append(failed_check(name, error, where, right))
@@ -538,9 +527,7 @@ class RestApiSource(Endpoint, OneEndpoint):
         daily = [endpoint for endpoint in self.lists() if not endpoint.reference] or self.lists()
         return ", ".join(endpoint.first_page(self.base_url, day) for endpoint in daily)
 
-    def subject(self, day: date) -> str:
-        """See `loaders.sources.Source`."""
-        return self.location(day)
+    subject = location
 
     def fallback(self) -> tuple[str, RestApiSource] | None:
         """See `loaders.sources.Source`."""
@@ -560,16 +547,13 @@ class RestApiSource(Endpoint, OneEndpoint):
 
 def read(name: str, values: Mapping[str, Any], where: str) -> RestApiSource:
     """Return the REST source that a configuration section describes."""
-    found = as_table(values.get("endpoints"), f"{where}.endpoints")
     own = {trait.name for trait in fields(Endpoint)} - {"table"}
     # what stands at the source holds for each endpoint that does not say otherwise
     shared = {key: value for key, value in values.items() if key in own}
-    endpoints = []
-    for key in sorted(found):
-        at = f"{where}.endpoints.{key}"
-        if not NAME.fullmatch(key):
-            raise ConfigurationError(f"[{at}]: {key!r} is not a name of lower-case letters, digits and underscores.")
-        endpoints.append(_read_endpoint(Endpoint, {"table": key, **shared, **as_table(found[key], at)}, at, name=key))
+    endpoints = [
+        _read_endpoint(Endpoint, {"table": key, **shared, **found}, f"{where}.endpoints.{key}", name=key)
+        for key, found in sections(values.get("endpoints"), f"{where}.endpoints").items()
+    ]
     tables: dict[str, bool] = {}
     for endpoint in endpoints:
         if tables.setdefault(endpoint.table, endpoint.reference) != endpoint.reference:
@@ -578,10 +562,8 @@ def read(name: str, values: Mapping[str, Any], where: str) -> RestApiSource:
             )
     auth = _read_auth(values.get("auth"), f"{where}.auth")
     if endpoints:
-        values = {
-            **values,
-            "allow_empty": all(endpoint.allow_empty for endpoint in endpoints if not endpoint.reference),
-        }
+        allow_empty = all(endpoint.allow_empty for endpoint in endpoints if not endpoint.reference)
+        values = {**values, "allow_empty": allow_empty}
     return _read_endpoint(RestApiSource, values, where, name=name, auth=auth, endpoints=tuple(endpoints))
 
 

@@ -790,7 +790,7 @@ def test_an_empty_first_page_can_be_followed_by_others(api: ScriptedApi, tmp_pat
         ({"late_days": 1}, "late_days = 1 needs a cursor"),
         ({"cursor": "at", "late_days": -1}, "api.late_days = -1 is not a number of at least 0"),
         ({"cursor": "at", "reference": True}, "Remove cursor or reference"),
-        ({"endpoints": {"Orders": {}}}, "[sources.api.endpoints.Orders]: 'Orders' is not a name"),
+        ({"endpoints": {"Orders": {}}}, "[sources.api.endpoints.Orders]: 'Orders' is not a table name"),
         ({"endpoints": {"orders": {"pth": "x"}}}, "api.endpoints.orders.pth is not a known key. Did you mean path?"),
         ({"endpoints": {"orders": "x"}}, "api.endpoints.orders is not a table"),
         ({"endpoints": {"orders": {"paginator": "magic"}}}, "api.endpoints.orders.paginator.type = 'magic'"),
