@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from loaders.config import read_sources
+from loaders.engines import ENGINES
 from loaders.errors import ConfigurationError
 from loaders.events import Events
 from loaders.redact import log_to_file, redact
 from loaders.retry import BACKOFF_S
 from loaders.run import RunSettings, run
 from loaders.sources import Source, references_of
-from loaders.warehouse import TARGETS
 from loaders.watchdog import watch
 
 DEADLINE_S = 900.0
@@ -44,7 +44,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[RunSettings, list[str]]:
     parser = _Parser(prog="python -m loaders", description=__doc__)
     parser.add_argument("--date", required=True, help="the day to load, YYYY-MM-DD")
     parser.add_argument("--run-id", required=True, help="becomes the load_id of every row")
-    parser.add_argument("--target", required=True, choices=TARGETS)
+    parser.add_argument("--target", required=True, choices=ENGINES)
     parser.add_argument("--workdir", required=True, type=Path, help="a new folder for this run")
     parser.add_argument("--source", action="append", default=[], help="only this source")
     parser.add_argument(

@@ -74,9 +74,7 @@ def read_sources(names: Iterable[str] = ()) -> tuple[Source, ...]:
         )
     register_secrets(_secret_values(settings), public=(*settings, *MODULES))
     # a key may have to go into the parameters; then it is in secrets.toml
-    for source in read_toml_sources("secrets.toml").values():
-        if isinstance(source, dict) and isinstance(source.get("params"), dict):
-            register_secrets(map(str, source["params"].values()))
+    register_secrets(_parameters(read_toml_sources("secrets.toml")))
     chosen = list(dict.fromkeys(names)) or sorted(settings)
     return tuple(_read_source(name, settings[name]) for name in chosen)
 
@@ -94,6 +92,15 @@ def _secret_values(node: Any, secret: bool = False) -> Iterable[str]:
         address = re.match(r"[\w+.-]+://(?:[^:@/]*:(.*)@)?", node, re.DOTALL)
         password = (address[1] or "") if address else node
         yield from {password, unquote(password)}
+
+
+def _parameters(node: Any, inside: bool = False) -> Iterable[str]:
+    """Yield every value below a `params` key."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _parameters(value, inside or key == "params")
+    elif inside:
+        yield str(node)
 
 
 def _read_source(name: str, values: Any) -> Source:

@@ -36,6 +36,8 @@ class SourceError(Exception):
         self.retry_after_s = retry_after_s
         self.detail = detail or text
         self.no_data = no_data
+        self.tried = False
+        """Whether all tries that it was worth are spent."""
 
 
 class WarehouseError(SourceError):

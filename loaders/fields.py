@@ -55,6 +55,19 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 _Number = BeforeValidator(lambda value: str(value) if isinstance(value, bool) else value)
 Seconds = Annotated[float, _Number, Field(ge=0.1)]
 Count = Annotated[int, _Number, Field(ge=1)]
+Days = Annotated[int, _Number, Field(ge=0)]
+
+
+def check_window(cursor: str | None, late_days: int, reference: bool) -> None:
+    """Raise `ValueError` when what says which records are of the day can't hold together."""
+    if reference and cursor:
+        raise ValueError(
+            f"cursor = {cursor!r} takes the day's records, and a reference table has none. Remove cursor or reference."
+        )
+    if late_days and not cursor:
+        raise ValueError(
+            f"late_days = {late_days} needs a cursor: the field that says of which day a record is. Add cursor."
+        )
 
 
 def as_table(value: Any, where: str) -> dict[str, Any]:
@@ -71,6 +84,22 @@ def as_table(value: Any, where: str) -> dict[str, Any]:
         # its value may be a credential
         raise ConfigurationError(f"{where} is not a table. Correct it.")
     return dict(found)
+
+
+def sections(value: Any, where: str) -> dict[str, dict[str, Any]]:
+    """Return the sections of a source's raw tables by name, in its order.
+
+    Raises:
+        ConfigurationError: When one is no table, or its name is none for the warehouse.
+    """
+    found = as_table(value, where)
+    for name in found:
+        if not NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"[{where}.{name}]: {name!r} is not a table name for the warehouse. Use lower-case "
+                "letters, digits and underscores; the source's own name goes into the section."
+            )
+    return {name: as_table(found[name], f"{where}.{name}") for name in sorted(found)}
 
 
 def settings(model: type[T], values: Mapping[str, Any], where: str, **read: Any) -> T:

@@ -25,6 +25,8 @@ T = TypeVar("T")
 class Retries:
     """Runs the steps of one source, each up to `tries` times, and reports every failed try.
 
+    Steps may lie within one another: what the inner one gave up, the outer one does not try again.
+
     Args:
         source: Name of the source, for the events.
         subject: What is done, for errors that don't say so themselves.
@@ -87,17 +89,21 @@ class Retries:
         def stop(state: RetryCallState) -> bool:
             self.tries = max(self.tries, state.attempt_number)
             error = failure(state)
+            if error.tried:
+                # a step within this one has done all that can be done
+                return True
             left = min(limit.remaining() for limit in (self._deadline, within) if limit)
             if error.transient and state.attempt_number < self._limit:
                 if state.upcoming_sleep < left:
                     return False
                 error.text += f"; the next try would be in {state.upcoming_sleep:.0f} s"
                 error.text += f" and {left:.0f} s are left"
+            error.tried = True
             self._report(error, state.attempt_number, None)
             return True
 
         def before_sleep(state: RetryCallState) -> None:
-            self.tries = state.attempt_number + 1
+            self.tries = max(self.tries, state.attempt_number + 1)
             self._report(failure(state), state.attempt_number, state.upcoming_sleep)
 
         retrying = Retrying(wait=wait, stop=stop, before_sleep=before_sleep, reraise=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from loaders.attempt import BATCH_BYTES, Attempt, Deadline, Extraction, Stamp
 from loaders.batches import Batches
+from loaders.engines import engine
 from loaders.errors import SourceError, WarehouseError, no_data_error
 from loaders.events import Events
 from loaders.failures import classify
@@ -20,7 +21,7 @@ from loaders.imports import LOCK, import_alone
 from loaders.redact import redact
 from loaders.retry import BACKOFF_S, Retries
 from loaders.sources import Source
-from loaders.warehouse import MAX_COLUMNS, TARGETS, Collected, Warehouse, collect, import_dlt
+from loaders.warehouse import Collected, Warehouse, collect, import_dlt
 
 logger = logging.getLogger("loaders")
 
@@ -65,7 +66,8 @@ def run(sources: Sequence[Source], settings: RunSettings, events: Events) -> Non
     """
     deadline = Deadline(settings.deadline_s)
     stamp = Stamp(settings.day, settings.run_id, datetime.now(UTC))
-    warehouse = Warehouse(settings.target, deadline)
+    target = engine(settings.target)
+    warehouse = Warehouse(target(deadline))
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
     started = time.monotonic()
     # what the threads import themselves waits until every kind's libraries are there
@@ -88,7 +90,7 @@ def run(sources: Sequence[Source], settings: RunSettings, events: Events) -> Non
             ).start()
     # the first requests are on their way: time for the slowest import
     import_dlt()
-    import_alone(TARGETS[settings.target])
+    import_alone(target.library)
     waiting = {source.name: source for source in sources}
     while waiting:
         try:
@@ -131,7 +133,7 @@ class _Collector:
             deadline=deadline,
             progress=lambda text: events.emit("source_progress", source=source.name, text=text),
             retry=self._retries,
-            max_columns=MAX_COLUMNS.get(settings.target),
+            max_columns=engine(settings.target).max_columns,
             batch_bytes=settings.batch_bytes.get(source.name, BATCH_BYTES),
         )
 
@@ -141,29 +143,29 @@ class _Collector:
         collected, error = None, None
         endpoints = 1
         try:
+            elsewhere = None
             try:
-                collected = self._primary()
+                collected = self._retries(lambda: self._collect(self._source.open(self._attempt)))
             except Exception as failure:
                 elsewhere = self._source.fallback() if classify(failure, self._subject).transient else None
                 if elsewhere is None:
                     raise
+            # not within the handler: what fails here is no consequence of what failed there
+            if elsewhere:
                 endpoints = 2
                 address, source = elsewhere
                 self._events.emit("fallback", source=source.name, endpoint=address)
                 collected = self._fallback(source)
-            if collected.collected == 0 and not self._source.allow_empty:
+            assert collected is not None
+            # what holds nothing but reference tables has no records of the day
+            has_days = collected.rows.keys() - self._source.reference_tables()
+            if collected.collected == 0 and has_days and not self._source.allow_empty:
                 where = self._source.location(self._settings.day)
                 raise no_data_error(f"no data: {where} is empty")
         except Exception as failure:
             logger.warning("source %s failed", self._source.name, exc_info=True)
             collected, error = None, classify(failure, self._subject)
         return Outcome(self._source, collected, error, self._retries.tries, started, endpoints)
-
-    def _primary(self) -> Collected:
-        source = self._source
-        if source.retries_steps:
-            return self._collect(source.open(self._attempt))
-        return self._retries(lambda: self._collect(source.open(self._attempt)))
 
     def _fallback(self, source: Source) -> Collected:
         once = Retries(

@@ -19,7 +19,6 @@ class Source(Protocol):
         place: What people call a location of the kind, such as "Bucket".
         nothing_came: What is said when it delivered nothing, such as "no rows".
         libraries: Modules that it reads with; they are imported before its thread starts.
-        retries_steps: Whether `open` retries single steps with the attempt's `retry`; otherwise the whole is tried again.
         allow_empty: Whether a day without records is a day.
     """
 
@@ -28,7 +27,6 @@ class Source(Protocol):
     place: ClassVar[str]
     nothing_came: ClassVar[str]
     libraries: ClassVar[tuple[str, ...]]
-    retries_steps: ClassVar[bool]
 
     @property
     def name(self) -> str:

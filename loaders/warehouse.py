@@ -5,23 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loaders.attempt import Deadline, Extraction, Stamp
-from loaders.destination import postgres_settings
+from loaders.attempt import Extraction, Stamp
+from loaders.engines import Engine, engine
 from loaders.errors import WarehouseError
 from loaders.failures import classify
 from loaders.imports import LOCK, import_alone
-
-TARGETS = {"duckdb": "dlt.destinations.impl.duckdb.duck", "postgres": "loaders.dlt_internals"}
-"""Targets, and the module of each that a load imports."""
-MAX_COLUMNS = {"postgres": 1600}
-"""Columns that a table holds, where the target has a bound."""
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +68,7 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
 
     Args:
         source: Name of the source; the dataset is `raw_<source>`.
-        target: One of `TARGETS`.
+        target: One of the `ENGINES`.
         extraction: The opened source.
         folder: A new, empty folder for the pipeline: nothing is ever resumed.
 
@@ -97,7 +91,7 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
             yield dlt.mark.with_table_name(table, name)
 
     # only its capabilities are used here: `Warehouse.load` brings the one with a connection
-    pipeline = _pipeline(source, getattr(dlt.destinations, target)(), folder)
+    pipeline = _pipeline(source, getattr(dlt.destinations, engine(target).dlt_name)(), folder)
     resource = dlt.resource(all_tables, name=f"{source}_day", write_disposition="append")
     pipeline.extract(resource, loader_file_format="parquet")
     pipeline.normalize()
@@ -122,19 +116,11 @@ class Warehouse:
     """One target; loads into it are done one after the other.
 
     Args:
-        target: `duckdb` (file DUCKDB_PATH) or `postgres` (POSTGRES_HOST, POSTGRES_PORT,
-            POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB).
-        deadline: Statements on PostgreSQL are given what is left of it.
-
-    Raises:
-        ConfigurationError: When a variable that the target needs is missing.
+        engine: The target's engine.
     """
 
-    def __init__(self, target: str, deadline: Deadline) -> None:
-        self.target = target
-        self._deadline = deadline
-        self._connection: Any = None
-        self._settings = postgres_settings() if target == "postgres" else {}
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     def load(self, collected: Collected, stamp: Stamp) -> None:
         """Append a package, then count its rows in the warehouse.
@@ -143,26 +129,20 @@ class Warehouse:
             WarehouseError: When the target refuses, or holds other rows than were collected. It is
                 transient only when nothing at all was written.
         """
-        spare = collected.folder.with_name(collected.folder.name + "-untouched")
-        again = spare.exists()
-        if again:
-            # a package that a load has touched is never loaded again, a copy of it is
-            folder = collected.folder.with_name(f"{collected.folder.name}-{time.monotonic_ns()}")
-            _copy_package(spare, folder)
-        else:
-            _copy_package(collected.folder, spare)
-            folder = collected.folder
         subject = f"loading raw_{collected.source}"
+        tries = sum(1 for _ in collected.folder.parent.glob(f"{collected.folder.name}-*"))
+        # a package that a load has touched is never loaded again: each try has a copy of its own
+        folder = _copy_package(collected.folder, f"-{tries + 1}")
         pipeline = None
         try:
-            pipeline = _pipeline(collected.source, self._destination(), folder)
-            if again and self._any_rows(pipeline, collected, stamp):
+            pipeline = _pipeline(collected.source, self._engine.destination(), folder)
+            if tries and self._any_rows(pipeline, collected, stamp):
                 # the try before was committed although it seemed to fail
                 raise WarehouseError(f"partly loaded, {subject}", code="partly loaded", transient=False)
             self._note_drift(pipeline, collected)
             pipeline.load()
-            if self.target == "postgres":
-                self._help_planner(pipeline, collected)
+            with pipeline.sql_client() as client:
+                self._engine.after_load(client, list(collected.columns))
         except Exception as error:
             failure = classify(error, subject)
             written = False
@@ -206,28 +186,6 @@ class Warehouse:
                 if names:
                     collected.detail.setdefault(kind, {})[table] = names
 
-    def _help_planner(self, pipeline: Any, collected: Collected) -> None:
-        """Index what is read by day, which costs nearly nothing, and let the server know how the days lie.
-
-        Without it the day is read slowly, not wrongly: a vacuum that is in the way must not cost a load.
-        """
-        with pipeline.sql_client() as client:
-            client.execute_sql("set lock_timeout = '2s'")
-            # a small sample is enough; the usual one would read 30,000 pages of the history
-            client.execute_sql("set default_statistics_target = 10")
-            for table in collected.columns:
-                name = client.make_qualified_table_name(table)
-                index = client.make_qualified_table_name(f"{table}_load_date")
-                try:
-                    client.execute_sql(
-                        f'create index if not exists "{table}_load_date" on {name} using brin (load_date) with (autosummarize = on)'
-                    )
-                    # the server would do so in its own time, and until then read what is not summarized, history or not
-                    client.execute_sql(f"select brin_summarize_new_values('{index}')")
-                    client.execute_sql(f"analyze {name} (load_date)")
-                except Exception:
-                    logger.warning("%s has no index or no new statistics for this load", name, exc_info=True)
-
     def _any_rows(self, pipeline: Any, collected: Collected, stamp: Stamp) -> bool:
         from dlt.destinations.exceptions import DatabaseUndefinedRelation
 
@@ -249,44 +207,15 @@ class Warehouse:
             )
         return int(rows[0][0])
 
-    def _destination(self) -> Any:
-        dlt = import_dlt()
-        if self.target == "duckdb":
-            return dlt.destinations.duckdb(self._duckdb())
-        from loaders.dlt_internals import postgres
-
-        # without a space: dlt would write it as a plus, which libpq takes literally
-        timeout = f"-cstatement_timeout={max(1, int(self._deadline.remaining() * 1000))}"
-        return postgres(credentials={**self._settings, "query": {**self._settings["query"], "options": timeout}})
-
-    def _duckdb(self) -> Any:
-        if self._connection is None:
-            import duckdb
-
-            # one connection for all loads: opening and closing the file costs a checkpoint
-            self._connection = duckdb.connect(os.environ.get("DUCKDB_PATH", "warehouse.duckdb"))
-            self._connection.execute("set preserve_insertion_order = false")
-            self._connection.execute("set timezone = 'UTC'")
-            # the same limits as dbt's and the supervisor's connections
-            if memory := os.environ.get("GOALKEEPER_MEMORY"):
-                self._connection.execute("set memory_limit = ?", [memory])
-            if threads := os.environ.get("GOALKEEPER_THREADS"):
-                self._connection.execute(f"set threads = {int(threads)}")
-        return self._connection
-
     def close(self) -> None:
-        """Close the file, so that the next process finds it unlocked and checkpointed."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Let the next process have the warehouse."""
+        self._engine.close()
 
 
-def _copy_package(folder: Path, copy: Path) -> None:
+def _copy_package(folder: Path, suffix: str) -> Path:
     def link_or_copy(source: str, target: str) -> None:
         # data files are never changed in place; dlt's small state files are
-        if source.endswith(".parquet"):
-            os.link(source, target)
-        else:
-            shutil.copy2(source, target)
+        (os.link if source.endswith(".parquet") else shutil.copy2)(source, target)
 
-    shutil.copytree(folder, copy, copy_function=link_or_copy)
+    copy: Path = shutil.copytree(folder, folder.with_name(folder.name + suffix), copy_function=link_or_copy)
+    return copy

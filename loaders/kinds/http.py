@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -70,24 +70,21 @@ class _Transport(HTTPAdapter):
         """Do one exchange in a thread, since no socket option bounds a request as a whole."""
         deadline, subject = self._session.deadline, self._session.subject
         deadline.check(subject)
-        answer: queue.SimpleQueue[requests.Response | Exception] = queue.SimpleQueue()
+        answer: Future[requests.Response] = Future()
         options |= {"stream": True, "timeout": max(0.05, min(self._session.timeout_s, deadline.remaining()))}
 
         def work() -> None:
             try:
-                answer.put(self._exchange(request, options))
+                answer.set_result(self._exchange(request, options))
             except Exception as error:
-                answer.put(error)
+                answer.set_exception(error)
 
         threading.Thread(target=work, daemon=True, name="request").start()
         try:
-            result = answer.get(timeout=deadline.remaining() + 0.05)
-        except queue.Empty:
+            return answer.result(timeout=deadline.remaining() + 0.05)
+        except TimeoutError:
             deadline.check(subject)
             raise
-        if isinstance(result, Exception):
-            raise result
-        return result
 
     def _exchange(self, request: requests.PreparedRequest, options: dict[str, Any]) -> requests.Response:
         response = super().send(request, **options)

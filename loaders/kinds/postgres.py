@@ -1,9 +1,8 @@
 """Read tables of a PostgreSQL database as Arrow, all in one snapshot.
 
-ADBC streams the binary COPY protocol straight into Arrow, in batches of so many bytes. dlt's `sql_database` could hold the reader
-as its table loader, with one snapshot as well, and would bring its `incremental`; its window is what `cursor` does here. It was
-measured and left out: 0.2 s more for a load of 75,000 rows (1.97 s in place of 1.76 s), a second connection for the snapshot,
-SQLAlchemy as a dependency, and `incremental` compares the rows again and refuses those that came as text, as all records do.
+ADBC streams the binary COPY protocol straight into Arrow, in batches of so many bytes. dlt's `sql_database` could hold this
+reader as its table loader, but not replace it: the statement, its caps, value rules and encodings stay ours, one snapshot takes a
+second connection, its `incremental` compares rows again that all come as text, and it needs SQLAlchemy and 0.2 s a load.
 """
 
 from __future__ import annotations
@@ -11,10 +10,11 @@ from __future__ import annotations
 import codecs
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -27,7 +27,19 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from loaders.attempt import Attempt, Deadline, Extraction
 from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify
-from loaders.fields import NAME, SETTINGS, Count, Seconds, Template, Texts, as_table, secret, settings
+from loaders.fields import (
+    SETTINGS,
+    Count,
+    Days,
+    Seconds,
+    Template,
+    Texts,
+    as_table,
+    check_window,
+    secret,
+    sections,
+    settings,
+)
 from loaders.formats.files import Options
 from loaders.formats.raw import PAYLOAD, TEXT, column_names, raw_schema, stamped
 from loaders.kinds.checks import Check, failed_check
@@ -60,11 +72,11 @@ _FITS = {
 """Which values of a kept type every engine and driver can hold: no infinity, no year before 1 or after 9999, no NaN."""
 _NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
 _WINDOWS = {
-    _DATE: "{0} >= date '{1}' and {0} < date '{1}' + 1",
-    _TIMESTAMP: "{0} >= timestamp '{1}' and {0} < timestamp '{1}' + interval '1 day'",
-    _TIMESTAMPTZ: "{0} >= timestamptz '{1} 00:00+00' and {0} < timestamptz '{1} 00:00+00' + interval '1 day'",
+    _DATE: "{0} >= date '{1}' and {0} < date '{2}' + 1",
+    _TIMESTAMP: "{0} >= timestamp '{1}' and {0} < timestamp '{2}' + interval '1 day'",
+    _TIMESTAMPTZ: "{0} >= timestamptz '{1} 00:00+00' and {0} < timestamptz '{2} 00:00+00' + interval '1 day'",
 }
-"""The day of a cursor column, half open; the session's zone is UTC."""
+"""The window of a cursor column from a day to another, half open; the session's zone is UTC."""
 _CODECS = {"SQL_ASCII": "utf-8", "EUC_CN": "gb2312", "KOI8R": "koi8-r", "KOI8U": "koi8-u"}
 
 # a domain is what its base is
@@ -82,12 +94,17 @@ order by a.attnum
 """
 _KEY_SQL = """
 select a.attname
-from pg_catalog.pg_index i
+from (
+    select indrelid, indkey, indnkeyatts from pg_catalog.pg_index
+    where indrelid = $1::regclass and indisunique and indisvalid and indpred is null and indexprs is null
+    order by indisprimary desc, indexrelid limit 1
+) i
 cross join lateral unnest(i.indkey::smallint[]) with ordinality as k (attnum, place)
 join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-where i.indrelid = $1::regclass and i.indisprimary
+where k.place <= i.indnkeyatts
 order by k.place
 """
+"""Columns of the primary key, else of a unique index: a materialized view has nothing else."""
 
 
 # the driver reads the columns of every table in the database when it connects, a second for some thousands; the types that the
@@ -197,9 +214,17 @@ def open_postgres(source: PostgresSource, attempt: Attempt) -> Extraction:
     connection = connect(source, timeout)
     try:
         queries = [_query_or_empty(connection, source, table, attempt) for table in source.tables]
+        readers = Counter(query.source_object for query in queries)
     except BaseException:
         connection.close()
         raise
+    # two tables may be parts of one: where a record came from names it once
+    queries = [
+        replace(query, source_object=f"{query.source_object}/{query.table.name}")
+        if readers[query.source_object] > 1
+        else query
+        for query in queries
+    ]
     schemas = {query.table.name: raw_schema(query.fields, with_payload=not query.table.reference) for query in queries}
 
     detail: dict[str, Any] = {"objects": [query.source_object for query in queries]}
@@ -207,17 +232,19 @@ def open_postgres(source: PostgresSource, attempt: Attempt) -> Extraction:
     def tables() -> Iterator[tuple[str, pa.Table]]:
         try:
             for query in queries:
-                if query.sql:
-                    name, schema = query.table.name, schemas[query.table.name]
-                    odd = 0
-                    for part in _read(connection, query, schema, attempt):
-                        odd += part.num_rows - part.column("reject_reason").null_count
-                        yield name, part
-                    if odd and query.table.reference:
-                        detail.setdefault("incomplete_rows", {})[name] = odd
-                        attempt.progress(
-                            f"{name}: {odd:,} rows without a value that its type can't hold, see reject_detail"
-                        )
+                table, schema = query.table, schemas[query.table.name]
+                count = odd = 0
+                for part in _read(connection, query, schema, attempt) if query.sql else ():
+                    count += part.num_rows
+                    odd += part.num_rows - part.column("reject_reason").null_count
+                    yield table.name, part
+                if not count and not table.reference and not table.allow_empty:
+                    raise no_data_error(f"no data: {source.location_of(table, attempt.stamp.load_date)} is empty")
+                if odd and table.reference:
+                    detail.setdefault("incomplete_rows", {})[table.name] = odd
+                    attempt.progress(
+                        f"{table.name}: {odd:,} rows without a value that its type can't hold, see reject_detail"
+                    )
         finally:
             # a connection that is already gone must not undo what was read
             with suppress(Exception):
@@ -238,15 +265,16 @@ def _query_or_empty(connection: Any, source: PostgresSource, table: PostgresTabl
     name = full_name(table, day)
     if table.reference:
         raise SourceError(f"no such table, reference table {name}", code="no such table", transient=False)
-    if not source.allow_empty:
-        raise no_data_error(f"no data: table {name} does not exist")
+    if not table.allow_empty:
+        hint = f". Is {table.table.partition('.')[0]!r} a schema? It goes into `schema`" if "." in table.table else ""
+        raise no_data_error(f"no data: table {name} does not exist{hint}")
     fields = tuple(pa.field(column, TEXT) for column in column_names(table.columns))
     return Query(table, name, "", fields)
 
 
 def full_name(table: PostgresTable, day: date) -> str:
     """Return `schema.table` of the day, for people and for `source_object`."""
-    return f"{table.schema}.{fill_template(table.table, day)}"
+    return f"{table.schema}.{fill_template(table.table, day, table.late_days)}"
 
 
 def quoted(name: str) -> str:
@@ -255,7 +283,7 @@ def quoted(name: str) -> str:
 
 
 def make_query(connection: Any, table: PostgresTable, day: date, max_record_bytes: int) -> Query | None:
-    """Return how to read a table, in the order of its primary key; None when it is missing.
+    """Return how to read a table or view, in the order of `order_by`, else of its key; None when it is missing.
 
     Beside the raw table's columns the statement gives `reject_reason` and `reject_detail`: of a record that is too large
     nothing comes but its size, and in a reference table a value that its type can't hold is null and named.
@@ -263,7 +291,7 @@ def make_query(connection: Any, table: PostgresTable, day: date, max_record_byte
     Raises:
         SourceError: When the table can't be read by its cursor.
     """
-    name = f"{quoted(table.schema)}.{quoted(fill_template(table.table, day))}"
+    name = f"{quoted(table.schema)}.{quoted(fill_template(table.table, day, table.late_days))}"
     with connection.cursor() as cursor:
         cursor.execute("select to_regclass($1)::text, current_setting('server_encoding')", (name,))
         found, encoding = cursor.fetchone()
@@ -272,7 +300,7 @@ def make_query(connection: Any, table: PostgresTable, day: date, max_record_byte
         cursor.execute(_COLUMNS_SQL, (name,))
         columns = [_Column(f"{name}.{quoted(label)}", label, *traits) for label, *traits in cursor.fetchall()]
         cursor.execute(_KEY_SQL, (name,))
-        key = [quoted(row[0]) for row in cursor.fetchall()]
+        key = table.order_by or [row[0] for row in cursor.fetchall()]
     codec = _codec(encoding)
     sizes = [f"coalesce({column.size}, 0)" for column in columns if column.varying and column.base != "numeric"]
     fields, selected, unfit = [], [], []
@@ -293,13 +321,13 @@ def make_query(connection: Any, table: PostgresTable, day: date, max_record_byte
     # offset 0: worked out once a record, not once a column
     size = f"cross join lateral (select {' + '.join(sizes) or '0'} as _record_bytes offset 0) as _record"
     window = _window(table, columns, day) if table.cursor else ""
-    where = [f"({fill_template(table.where, day)})"] if table.where else []
+    where = [f"({fill_template(table.where, day, table.late_days)})"] if table.where else []
     where += [window] if window else []
     sql = f"select {', '.join(selected)} from {name} {size}"
     if where:
         sql += f" where {' and '.join(where)}"
     if key:
-        sql += f" order by {', '.join(f'{name}.{column}' for column in key)}"
+        sql += f" order by {', '.join(f'{name}.{quoted(column)}' for column in key)}"
     return Query(table, full_name(table, day), sql, tuple(fields), window.replace(f"{name}.", ""), codec)
 
 
@@ -319,13 +347,10 @@ def _literal(text: str) -> str:
 
 def _problems(limit: int, unfit: Sequence[str]) -> list[str]:
     told = f"concat_ws(', ', {', '.join(unfit)})" if unfit else "''"
-    cases = {
-        "reject_reason": ("'record_too_large'", "'value_out_of_range'"),
-        "reject_detail": (f"_record_bytes || ' bytes, the limit is {limit}'", told),
-    }
+    large, odd = f"case when _record_bytes > {limit} then", f"when {told} <> '' then"
     return [
-        f"case when _record_bytes > {limit} then {large} when {told} <> '' then {odd} end as {name}"
-        for name, (large, odd) in cases.items()
+        f"{large} 'record_too_large' {odd} 'value_out_of_range' end as reject_reason",
+        f"{large} _record_bytes || ' bytes, the limit is {limit}' {odd} {told} end as reject_detail",
     ]
 
 
@@ -338,7 +363,7 @@ def _window(table: PostgresTable, columns: Sequence[_Column], day: date) -> str:
     if column.base not in _WINDOWS:
         text = f"{where} is {column.kind}. A day can be cut out of date, timestamp and timestamp with time zone"
         raise SourceError(text, code="no date", transient=False)
-    return _WINDOWS[column.base].format(column.name, day.isoformat())
+    return _WINDOWS[column.base].format(column.name, day - timedelta(days=table.late_days), day)
 
 
 def _read(connection: Any, query: Query, schema: pa.Schema, attempt: Attempt) -> Iterator[pa.Table]:
@@ -424,17 +449,18 @@ def _rejected(columns: dict[str, pa.Array], reasons: pa.Array) -> dict[str, pa.A
 def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]:
     place = source.subject(day)
     try:
-        connection = connect(source, deadline.remaining())
+        connect(source, deadline.remaining()).close()
     except Exception as error:
         return [failed_check("reach", error, place, f"CONNECT on {source.credentials.database}")]
     checks = [Check("reach", True, f"{place} answers")]
-    try:
-        for table in source.tables:
-            name = full_name(table, day)
-            try:
+    for table in source.tables:
+        name = full_name(table, day)
+        try:
+            # a connection each: a failure voids its transaction
+            with closing(connect(source, deadline.remaining())) as connection:
                 query = make_query(connection, table, day, source.max_record_bytes)
                 if query is None:
-                    ok = source.allow_empty and not table.reference
+                    ok = table.allow_empty and not table.reference
                     checks.append(Check("day", ok, f"table {name} does not exist"))
                     continue
                 window = f", read where {query.window}" if query.window else ""
@@ -443,14 +469,9 @@ def _check(source: PostgresSource, day: date, deadline: Deadline) -> list[Check]
                     cursor.execute(f"select 1 from ({query.sql}) as checked limit 1")
                     cursor.fetchall()
                 checks.append(Check("read", True, f"table {name} can be read"))
-            except Exception as error:
-                right = f"SELECT on {name} (and USAGE on schema {table.schema})"
-                checks.append(failed_check("read", error, name, right))
-                # the transaction is void now; the other tables need a new one
-                connection.close()
-                connection = connect(source, deadline.remaining())
-    finally:
-        connection.close()
+        except Exception as error:
+            right = f"SELECT on {name} (and USAGE on schema {table.schema})"
+            checks.append(failed_check("read", error, name, right))
     return checks
 
 
@@ -475,9 +496,9 @@ class PostgresCredentials:
 
 @settings_dataclass(frozen=True, config=SETTINGS)
 class PostgresTable:
-    """One table to read; `table` and `where` are templates, `name` is the raw table's name.
+    """One table or view to read; `table` and `where` are templates, `name` is the raw table's name.
 
-    With a `cursor` its records of the day are those whose column of that name lies in it.
+    With a `cursor` its records of the day are those whose column of that name lies in the window: the day, and `late_days` before it.
     """
 
     name: str
@@ -487,14 +508,13 @@ class PostgresTable:
     reference: bool = False
     columns: Texts = ()
     cursor: str | None = None
+    late_days: Days = 0
+    order_by: Texts = ()
+    allow_empty: bool = False
 
     @model_validator(mode="after")
-    def _check_cursor(self) -> Self:
-        if self.reference and self.cursor:
-            raise ValueError(
-                f"cursor = {self.cursor!r} takes the day's records, and a reference table has none. "
-                "Remove cursor or reference."
-            )
+    def _check_window(self) -> Self:
+        check_window(self.cursor, self.late_days, self.reference)
         return self
 
 
@@ -521,9 +541,14 @@ class PostgresSource(OneEndpoint):
     def location(self, day: date) -> str:
         """See `loaders.sources.Source`."""
         daily = [table for table in self.tables if not table.reference] or self.tables
-        return ", ".join(
-            fill_template(table.table, day) + (f" ({table.cursor} {day})" if table.cursor else "") for table in daily
-        )
+        return ", ".join(self.location_of(table, day) for table in daily)
+
+    def location_of(self, table: PostgresTable, day: date) -> str:
+        """Return a table of the day and its window, for people; its schema is named where it is not the usual one."""
+        name = fill_template(table.table, day, table.late_days)
+        first = f"{day - timedelta(days=table.late_days)} to " if table.late_days else ""
+        window = f" ({table.cursor} {first}{day})" if table.cursor else ""
+        return f"{name if table.schema == self.schema else f'{table.schema}.{name}'}{window}"
 
     def subject(self, day: date) -> str:
         """See `loaders.sources.Source`."""
@@ -533,7 +558,7 @@ class PostgresSource(OneEndpoint):
     def references(self) -> PostgresSource | None:
         """See `loaders.sources.Source`."""
         tables = tuple(table for table in self.tables if table.reference)
-        return replace(self, tables=tables, allow_empty=True) if tables else None
+        return replace(self, tables=tables) if tables else None
 
     def reference_tables(self) -> tuple[str, ...]:
         """See `loaders.sources.Source`."""
@@ -542,29 +567,21 @@ class PostgresSource(OneEndpoint):
 
 def read(name: str, values: Mapping[str, Any], where: str) -> PostgresSource:
     """Return the PostgreSQL source that a configuration section describes."""
-    schema = values.get("schema") or "public"
-    tables = as_table(values.get("tables"), f"{where}.tables")
-    if not tables:
+    shared = {key: values[key] for key in ("schema", "allow_empty") if values.get(key) not in (None, "")}
+    found = sections(values.get("tables"), f"{where}.tables")
+    if not found:
         raise ConfigurationError(
             f'{where}.tables is missing. Add for example [{where}.tables.transactions] with table = "transactions".'
         )
-    return settings(
-        PostgresSource,
-        values,
-        where,
-        name=name,
-        tables=tuple(_read_table(tables[key], key, schema, f"{where}.tables.{key}") for key in sorted(tables)),
-        credentials=_read_credentials(values.get("credentials"), f"{where}.credentials"),
+    tables = tuple(
+        settings(PostgresTable, {"table": key, "schema": "public", **shared, **own}, f"{where}.tables.{key}", name=key)
+        for key, own in found.items()
     )
-
-
-def _read_table(values: Any, key: str, schema: str, where: str) -> PostgresTable:
-    if not NAME.fullmatch(key):
-        raise ConfigurationError(
-            f"[{where}]: {key!r} is not a table name for the warehouse. Use lower-case "
-            "letters, digits and underscores; the source's own name goes into `table`."
-        )
-    return settings(PostgresTable, {"table": key, "schema": schema, **as_table(values, where)}, where, name=key)
+    credentials = _read_credentials(values.get("credentials"), f"{where}.credentials")
+    allow_empty = all(table.allow_empty for table in tables if not table.reference)
+    return settings(
+        PostgresSource, values, where, name=name, tables=tables, credentials=credentials, allow_empty=allow_empty
+    )
 
 
 def _read_credentials(values: Any, where: str) -> PostgresCredentials:

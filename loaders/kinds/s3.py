@@ -325,7 +325,6 @@ class S3Source(OneEndpoint):
     nothing_came: ClassVar[str] = "no objects"
     libraries: ClassVar[tuple[str, ...]] = ("boto3", "boto3.s3.inject", "botocore.config")
     open = open_s3
-    retries_steps: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _check_columns(self) -> Self:

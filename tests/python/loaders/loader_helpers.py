@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -138,8 +138,10 @@ class Database:
         return PostgresTable(name=changes.pop("target", name), **{**given, **changes})
 
     def source(self, *tables: PostgresTable, **changes: Any) -> PostgresSource:
+        # as the configuration hands it on
+        tables = tuple(replace(table, allow_empty=changes.get("allow_empty", table.allow_empty)) for table in tables)
         given: dict[str, Any] = {
-            "allow_empty": False,
+            "schema": self.schema,
             "timeout_s": 20,
             "credentials": self.credentials(),
         }

@@ -262,9 +262,10 @@ def test_a_mounted_secret_is_found_through_dlt(monkeypatch: pytest.MonkeyPatch):
 
 def test_parameters_in_the_secrets_file_are_secret():
     write("config.toml", API)
-    write("secrets.toml", '[sources.api.params]\nsubscription = "canary-parameter"\n')
+    own = '[sources.api.endpoints.orders.params]\nkey = "canary-of-an-endpoint"\n'
+    write("secrets.toml", f'[sources.api.params]\nsubscription = "canary-parameter"\n{own}')
     read_sources()
-    assert redact("GET /?subscription=canary-parameter") == "GET /?subscription=***"
+    assert redact("GET /?x=canary-parameter&y=canary-of-an-endpoint") == "GET /?x=***&y=***"
 
 
 def test_secrets_do_not_show_in_the_repr():

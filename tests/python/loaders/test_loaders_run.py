@@ -27,6 +27,7 @@ from loader_helpers import (
 )
 
 from loaders import warehouse
+from loaders.engines.duckdb import DuckDB
 
 CANARIES = ("PASSWORD", "TOKEN", "SECRET_ACCESS_KEY", "ACCESS_KEY_ID")
 
@@ -247,9 +248,9 @@ def test_a_locked_warehouse_is_tried_again(bucket: Bucket, tmp_path: Path, monke
     with subprocess.Popen([sys.executable, "-c", script, os.environ["DUCKDB_PATH"]], stdout=subprocess.PIPE) as holder:
         assert holder.stdout
         holder.stdout.readline()
-        connect = warehouse.Warehouse._duckdb
+        connect = DuckDB.connect
 
-        def connect_or_free(self: warehouse.Warehouse) -> Any:
+        def connect_or_free(self: DuckDB) -> Any:
             try:
                 return connect(self)
             except Exception:
@@ -257,7 +258,7 @@ def test_a_locked_warehouse_is_tried_again(bucket: Bucket, tmp_path: Path, monke
                 holder.wait()
                 raise
 
-        monkeypatch.setattr(warehouse.Warehouse, "_duckdb", connect_or_free)
+        monkeypatch.setattr(DuckDB, "connect", connect_or_free)
         loaded = load([bucket.source()], tmp_path / "work")
     (failed,) = loaded.of("attempt_failed")
     assert failed["error"] == "warehouse file is locked"

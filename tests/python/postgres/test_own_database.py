@@ -10,8 +10,7 @@ import pytest
 import yaml
 from end_to_end.helpers import GOLDEN_DAY, PROJECT, orchestrate
 
-from loaders.attempt import Deadline
-from loaders.warehouse import Warehouse
+from loaders.engines.postgres import postgres_settings
 from supervisor.warehouse.postgres import PostgresSettings
 
 PROFILES = PROJECT / "profiles" / "profiles.yml"
@@ -37,7 +36,7 @@ def test_what_is_not_set_means_the_same_to_every_part(monkeypatch: pytest.Monkey
     for name in [name for name in os.environ if name.startswith("POSTGRES_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("POSTGRES_PASSWORD", "secret")
-    supervisor, loaders = PostgresSettings.from_env(), Warehouse("postgres", Deadline(10.0))._settings
+    supervisor, loaders = PostgresSettings.from_env(), postgres_settings()
     profile = yaml.safe_load(re.sub(r"{{ env_var\('(\w+)', '(.*?)'\).*?}}", r"\2", PROFILES.read_text()))
     dbt = profile["goalkeeper"]["outputs"]["postgres"]
     for ours, theirs, named in [("host", "host", "host"), ("port", "port", "port"), ("user", "username", "user"),

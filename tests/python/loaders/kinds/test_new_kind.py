@@ -41,7 +41,6 @@ class TextSource(OneEndpoint):
     place: ClassVar[str] = "Words"
     nothing_came: ClassVar[str] = "no lines"
     libraries: ClassVar[tuple[str, ...]] = ()
-    retries_steps: ClassVar[bool] = False
 
     def location(self, day: date) -> str:
         return self.text[:10]

@@ -28,6 +28,7 @@ from loaders.kinds.postgres import (
     PostgresTable,
     connection_uri,
     open_postgres,
+    quoted,
 )
 from loaders.sources import check_source
 from sandbox.postgres_server import PostgresServer, connect
@@ -217,6 +218,97 @@ def test_a_missing_day_is_no_data_unless_allowed(database: Database, tmp_path: P
     assert loaded.query("select count(*), count(id), count(payload) from raw_shop.orders") == [(0, 0, 0)]
 
 
+def test_an_empty_table_is_no_data_beside_a_full_one_unless_allowed(database: Database, tmp_path: Path):
+    database.run("create table full_one as select 1 as id; create table t (id int)")
+    full = database.table("full_one")
+    done = load([database.source(full, database.table("t"))], tmp_path / "one").finished("shop")
+    assert (done["no_data"], done["reason"]) == (True, "source 'shop': no data: t is empty")
+    done = load([database.source(full, replace(database.table("t"), allow_empty=True))], tmp_path / "two").finished(
+        "shop"
+    )
+    assert (done["status"], done["detail"]["tables"]) == ("loaded", {"full_one": 1, "t": 0})
+
+
+VIEWS = """
+create table t (id int, name text, doc json, day date);
+insert into t select n, 'name ' || n, '{}', date '2025-11-16' from generate_series(1, 2000) n;
+create view v as select id as "Order ID", upper(name) as name, doc, day from t where id % 2 = 0 order by random();
+create materialized view m as select * from t order by random();
+create unique index on m (id) include (name);
+create unique index on m ((id + 1)) where id < 5;
+create table parted (id int, day date) partition by range (day);
+create table part_1 partition of parted for values from ('2025-11-16') to ('2025-11-17');
+insert into parted select id, day from t;
+create unique index on parted (id, day);
+"""
+
+
+def test_views_and_partitioned_tables_are_read_as_tables_are(database: Database, tmp_path: Path):
+    database.run(VIEWS)
+    tables = [
+        database.table("v", order_by=("name", "Order ID")),
+        database.table("m", cursor="day"),
+        database.table("parted"),
+        replace(database.table("v", reference=True), name="kept"),
+    ]
+    extraction = open_postgres(database.source(*tables), make_attempt(tmp_path))
+    found: dict[str, list[Any]] = {name: [] for name in extraction.schemas}
+    for name, table in extraction.tables:
+        found[name] += table.to_pylist()
+    assert {name: len(rows) for name, rows in found.items()} == {"v": 1000, "m": 2000, "parted": 2000, "kept": 1000}
+    names = sorted(f"NAME {number}" for number in range(2, 2001, 2))
+    assert values(sorted(found["v"], key=lambda row: row["source_row"]), "name") == names
+    for key in ("m", "parted"):
+        assert values(sorted(found[key], key=lambda row: row["source_row"]), "id") == [str(n) for n in range(1, 2001)]
+    assert {type(row["order_id"]) for row in found["kept"]} == {int}
+    # what is read twice is told apart
+    assert {row["source_object"] for row in found["v"]} == {f"{database.schema}.v/v"}
+    assert {row["source_object"] for row in found["kept"]} == {f"{database.schema}.v/kept"}
+    assert len(list((tmp_path / "landing").iterdir())) == 4
+
+
+def test_tables_of_several_schemas_are_one_snapshot_of_one_source(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = f'{database.schema} "Sales"'
+    database.run(f"create table orders as select 1 as id; create schema {quoted(other)}")
+    try:
+        database.run(f'create table {quoted(other)}."Orders" as select 2 as "select"')
+        url = connection_uri(database.credentials())
+        for key, value in {
+            "KIND": "postgres",
+            "CREDENTIALS": url,
+            "SCHEMA": database.schema,
+            "TABLES__ORDERS__TABLE": "orders",
+            "TABLES__SALES__TABLE": "Orders",
+            "TABLES__SALES__SCHEMA": other,
+        }.items():
+            monkeypatch.setenv(f"SOURCES__SHOP__{key}", value)
+        (source,) = read_sources()
+        assert source.location(DAY) == f"orders, {other}.Orders"
+        assert all(check.ok for check in check_source(source, DAY))
+        extraction = source.open(make_attempt(tmp_path))
+        database.run(f'insert into {quoted(other)}."Orders" values (3)')
+        rows = read_rows(extraction)
+        assert [(row["source_object"], row.get("id"), row.get("select")) for row in rows] == [
+            (f"{other}.Orders", None, "2"),
+            (f"{database.schema}.orders", "1", None),
+        ]
+    finally:
+        database.run(f"drop schema {quoted(other)} cascade")
+
+
+def test_a_schema_before_the_table_is_a_mistake_that_is_told(database: Database, tmp_path: Path):
+    done = load([database.source(database.table("sales.orders"))], tmp_path / "work").finished("shop")
+    assert "sales.orders does not exist. Is 'sales' a schema? It goes into `schema`" in done["reason"]
+
+
+def test_a_source_may_hold_nothing_but_references(database: Database, tmp_path: Path):
+    database.run("create table users as select 1 as id")
+    done = load([database.source(database.table("users", reference=True))], tmp_path / "work").finished("shop")
+    assert (done["status"], done["collected"], done["reason"]) == ("loaded", 0, None)
+
+
 def test_an_empty_table_is_no_data_unless_allowed(database: Database, tmp_path: Path):
     database.run("create table t (id int)")
     source = database.source(database.table("t"))
@@ -341,7 +433,7 @@ def test_days_side_by_side_take_every_record_once(database: Database, tmp_path: 
         insert into t values (99, '9999-12-31 23:59:59.999999+00');
         """
     )
-    source = database.source(database.table("t", cursor="at"))
+    source = database.source(database.table("t", cursor="at"), allow_empty=True)
     attempt = make_attempt(tmp_path)
     days = [date(2025, 11, day) for day in range(14, 25)] + [date.max]
     found = []
@@ -350,6 +442,22 @@ def test_days_side_by_side_take_every_record_once(database: Database, tmp_path: 
         assert all(row["at"].startswith(day.isoformat()) for row in rows)
         found += values(rows, "id")
     assert sorted(map(int, found)) == [*range(31), 99]
+
+
+@pytest.mark.parametrize("cursor", ["At", "local", "day"])
+def test_late_days_reach_back_to_records_that_came_late(database: Database, tmp_path: Path, cursor: str):
+    database.run(MIDNIGHTS)
+    table = database.table(
+        "t", cursor=cursor, late_days=2, where="day >= '{start:%Y-%m-%d}' and day < '{end:%Y-%m-%d}'"
+    )
+    source = database.source(table)
+    found = {}
+    for day in (16, 17, 18):
+        attempt = make_attempt(tmp_path)
+        attempt = replace(attempt, stamp=replace(attempt.stamp, load_date=date(2025, 11, day)))
+        found[day] = values(read_rows(open_postgres(source, attempt)), "id")
+    assert found == {16: ["1", "2", "3"], 17: ["1", "2", "3", "4"], 18: ["2", "3", "4"]}
+    assert source.location(DAY) == f"t ({cursor} 2025-11-14 to 2025-11-16)"
 
 
 def test_a_cursor_and_a_filter_hold_both(database: Database, tmp_path: Path):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import time
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
-from loader_helpers import Answer, Loaded, ScriptedApi, load, make_attempt, read_rows, values
+from loader_helpers import DAY, Answer, Loaded, ScriptedApi, load, make_attempt, read_rows, values
 
 from loaders.errors import ConfigurationError, SourceError
 from loaders.kinds.rest_api import RestApiSource, open_rest_api, read
 from loaders.redact import redact
+from loaders.sources import check_source, references_of
 
 
 def rows_of(source: RestApiSource, folder: Path) -> list[dict[str, object]]:
@@ -383,6 +386,252 @@ def test_a_page_list_needs_no_selector(api: ScriptedApi, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": null, "message": "over quota"}',
+        b'{"data": {"message": "over quota"}}',
+        b'{"message": "over quota"}',
+        b'{"data": [], "success": false}',
+        b'{"data": [], "ok": false}',
+        b'{"data": [], "status": "error", "message": "over quota"}',
+    ],
+)
+def test_an_error_on_a_later_page_is_no_short_day(api: ScriptedApi, tmp_path: Path, body: bytes):
+    api.script = lambda path, number: page(1, next_url=f"{api.url}/2") if number == 1 else Answer(body)
+    failure = failure_of(api.source(allow_empty=True), tmp_path)
+    assert (failure.code, failure.transient) == ("bad page", True)
+    assert "GET /2" in failure.text
+
+
+def test_a_page_without_records_that_says_it_is_well_is_the_last(api: ScriptedApi, tmp_path: Path):
+    well = b'{"data": [], "error": null, "errors": [], "success": true, "ok": true, "status": "success"}'
+    api.script = lambda path, number: page(1, next_url=f"{api.url}/2") if number == 1 else Answer(well)
+    assert values(rows_of(api.source(), tmp_path), "payload") == ["1"]
+
+
+@pytest.mark.parametrize("second", [[2, 3], [1, 3]], ids=["the end of the page before", "its first record"])
+def test_pages_that_share_a_record_are_read_again_from_the_first(api: ScriptedApi, tmp_path: Path, second: list[int]):
+    api.pages([1, 2], second)
+    moving = api.script
+    # a record that came in meanwhile moved the others by one
+    api.script = lambda path, number: (
+        moving(path, number)
+        if number <= 2
+        else page(*([0, 1, 2], [3])[number == 4], next_url=None if number == 4 else f"{api.url}/events?cursor=1")
+    )
+    loaded = load_api(api.source(), tmp_path)
+    (failed,) = loaded.of("attempt_failed")
+    assert failed["error"] == "overlapping pages"
+    assert "page 2 begins with a record of the page before" in failed["detail"]
+    done = loaded.finished("partner")
+    assert (done["status"], done["tries"], done["collected"]) == ("loaded", 2, 4)
+    assert loaded.query("select payload from raw_partner.events order by 1") == [("0",), ("1",), ("2",), ("3",)]
+
+
+def test_pages_that_always_overlap_fail_unless_that_is_accepted(api: ScriptedApi, tmp_path: Path):
+    api.pages([1, 2], [2, 3])
+    done = load_api(api.source(), tmp_path / "refused").finished("partner")
+    assert (done["status"], done["tries"]) == ("failed", 3)
+    assert "allow_overlap = true" in done["reason"]
+    rows = rows_of(api.source(allow_overlap=True), tmp_path / "accepted")
+    assert values(rows, "payload") == ["1", "2", "2", "3"]
+
+
+def shop(api: ScriptedApi, **endpoints: dict[str, object]) -> RestApiSource:
+    """Returns the source with these endpoints, read as from the configuration."""
+    values = {"base_url": api.url, "data_selector": "data", "timeout_s": 5, "endpoints": endpoints}
+    return read("shop", values, "sources.shop")
+
+
+def lists(api: ScriptedApi, **pages: list[object]) -> None:
+    """Serve these records, each list in a single page at the path of its name."""
+    api.script = lambda path, number: page(*pages[path.strip("/").partition("?")[0]])
+
+
+def test_endpoints_share_what_stands_at_the_source(api: ScriptedApi, tmp_path: Path):
+    paginator = {"type": "json_link", "next_url_path": "next"}
+
+    def script(path: str, number: int) -> Answer:
+        if path.startswith("/v2/lines"):
+            return page("line 1", next_url=f"{api.url}/more") if "2025-11-16" in path else page()
+        return page("line 2") if path == "/more" else page("order 1", "order 2")
+
+    api.script = script
+    with ScriptedApi() as login:
+        login.script = lambda path, number: Answer(b'{"access_token": "canary-token-9"}')
+        source = read(
+            "shop",
+            {
+                "base_url": api.url,
+                "auth": {**OAUTH, "access_token_url": f"{login.url}/token"},
+                "data_selector": "data",
+                "paginator": paginator,
+                "params": {"day": "{date:%Y-%m-%d}"},
+                "endpoints": {
+                    "orders": {"path": "orders", "params": {"all": "1"}},
+                    "web_lines": {"path": "v2/lines", "table": "lines"},
+                    "shop_lines": {"path": "orders", "table": "lines", "paginator": "single_page"},
+                },
+            },
+            "sources.shop",
+        )
+        extraction = open_rest_api(source, make_attempt(tmp_path))
+        rows = sorted(
+            (name, *row)
+            for name, table in extraction.tables
+            for row in zip(
+                *(table.column(key).to_pylist() for key in ("source_object", "source_row", "payload")), strict=True
+            )
+        )
+        assert len(login.requests) == 1
+    assert rows == [
+        ("lines", "shop_lines/page-00001", 1, '"order 1"'),
+        ("lines", "shop_lines/page-00001", 2, '"order 2"'),
+        ("lines", "web_lines/page-00001", 1, '"line 1"'),
+        ("lines", "web_lines/page-00002", 1, '"line 2"'),
+        ("orders", "orders/page-00001", 1, '"order 1"'),
+        ("orders", "orders/page-00001", 2, '"order 2"'),
+    ]
+    assert extraction.detail["pages"] == 4
+    assert {headers["Authorization"] for _, headers in api.requests} == {"Bearer canary-token-9"}
+    assert sorted(path for path, _ in api.requests) == [
+        "/more",
+        "/orders?all=1",
+        "/orders?day=2025-11-16",
+        "/v2/lines?day=2025-11-16",
+    ]
+    landed = {str(file.relative_to(tmp_path / "landing")) for file in (tmp_path / "landing").rglob("*.json")}
+    assert landed == {f"{row[1]}.json" for row in rows}
+
+
+def test_a_reference_endpoint_is_a_snapshot_and_holds_no_records_of_the_day(api: ScriptedApi, tmp_path: Path):
+    lists(api, orders=[1, 2], customers=[3, 4, 5])
+    source = shop(api, orders={"path": "orders"}, customers={"path": "customers", "reference": True})
+    assert source.location(DAY) == f"{api.url}/orders"
+    loaded = load([source], tmp_path / "work")
+    done = loaded.finished("shop")
+    assert (done["status"], done["collected"]) == ("loaded", 2)
+    assert done["detail"]["tables"] == {"orders": 2, "customers": 3}
+    (only,) = references_of([source])
+    assert (only.reference_tables(), only.location(DAY)) == (("customers",), f"{api.url}/customers")
+    done = load([only], tmp_path / "again", run_id="run-2", references_only=True).finished("shop")
+    assert (done["status"], done["collected"], done["detail"]["tables"]) == ("loaded", 0, {"customers": 3})
+
+
+def test_a_source_may_hold_nothing_but_references(api: ScriptedApi, tmp_path: Path):
+    lists(api, customers=[1])
+    for number, source in enumerate(
+        (shop(api, customers={"path": "customers", "reference": True}), api.source(path="customers", reference=True))
+    ):
+        done = load([source], tmp_path / str(number), run_id=f"run-{number}").finished(source.name)
+        assert (done["status"], done["collected"], done["reason"]) == ("loaded", 0, None)
+
+
+def test_an_empty_endpoint_is_no_data_beside_a_full_one_unless_allowed(api: ScriptedApi, tmp_path: Path):
+    lists(api, orders=[1], lines=[])
+    source = shop(api, orders={"path": "orders"}, lines={"path": "lines"})
+    done = load([source], tmp_path / "one").finished("shop")
+    assert (done["status"], done["no_data"], done["tries"]) == ("failed", True, 1)
+    assert f"{api.url}/lines is empty" in done["reason"]
+    checks = check_source(source, DAY)
+    assert [(check.name, check.ok) for check in checks] == [
+        ("reach", True),
+        ("day", False),
+        ("reach", True),
+        ("day", True),
+    ]
+    assert checks[1].detail == "0 records on page 1 of lines"
+    source = shop(api, orders={"path": "orders"}, lines={"path": "lines", "allow_empty": True})
+    assert load([source], tmp_path / "two", run_id="run-2").finished("shop")["status"] == "loaded"
+
+
+def test_all_endpoints_fall_back_together(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: Answer(status=500) if path == "/orders" else page(1)
+    with ScriptedApi() as fallback:
+        lists(fallback, orders=[2], lines=[3])
+        source = shop(api, lines={"path": "lines"}, orders={"path": "orders"})
+        loaded = load([replace(source, fallback_url=fallback.url)], tmp_path / "work")
+    assert loaded.finished("shop")["status"] == "loaded"
+    assert loaded.query(
+        "select payload from raw_shop.lines union all select payload from raw_shop.orders order by 1"
+    ) == [
+        ("2",),
+        ("3",),
+    ]
+
+
+TIMES = [
+    "2025-11-15T23:59:59.999999Z",
+    "2025-11-16T00:00:00Z",
+    "2025-11-16T00:59:59+01:00",
+    "2025-11-16 12:00",
+    "2025-11-16",
+    "2025-11-16T23:59:59.999999-00:00",
+    "2025-11-17T00:00:00Z",
+    "infinity",
+]
+
+
+def test_a_cursor_takes_the_day_to_the_microsecond(api: ScriptedApi, tmp_path: Path):
+    body = ",".join(
+        f'{{"n": {number}, "x": NaN, "big": 1180591620717411303424, "meta": {{"at": "{at}"}}}}'
+        for number, at in enumerate(TIMES)
+    )
+    api.script = lambda path, number: Answer(f'{{"data": [{body}]}}'.encode())
+    params = {"from": "{date:%Y-%m-%d}", "to": "{end:%Y-%m-%dT%H:%M:%SZ}"}
+    source = api.source(cursor="meta.at", params=params, paginator={"type": "single_page"})
+    said: list[str] = []
+    extraction = open_rest_api(source, replace(make_attempt(tmp_path), progress=said.append))
+    rows = read_rows(extraction)
+    assert values(rows, "source_row", "reject_reason") == [(2, None), (4, None), (5, None), (6, None)]
+    assert (
+        rows[0]["payload"]
+        == '{"n": 1, "x": NaN, "big": 1180591620717411303424, "meta": {"at": "2025-11-16T00:00:00Z"}}'
+    )
+    assert extraction.detail["outside_window"] == {"events": 4}
+    assert said == ["events: 4 records left out, their meta.at is not in the window"]
+    assert api.requests[0][0] == "/events?from=2025-11-16&to=2025-11-17T00%3A00%3A00Z"
+
+
+def test_a_record_whose_cursor_can_not_be_read_is_rejected(api: ScriptedApi, tmp_path: Path):
+    records = [{"at": "2025-11-16"}, {"at": None}, {}, 5, {"at": "yesterday"}, {"at": 1763251200}]
+    api.script = lambda path, number: page(*records)
+    done = load_api(api.source(cursor="at"), tmp_path)
+    assert (done.finished("partner")["collected"], done.finished("partner")["rejected"]) == (6, 5)
+    rows = done.query("select payload, reject_reason, reject_detail from raw_partner.events order by source_row")
+    assert rows == [
+        (
+            json.dumps(record),
+            *((None, None) if not number else ("cursor_unreadable", "at is no date or time in ISO 8601")),
+        )
+        for number, record in enumerate(records)
+    ]
+
+
+def test_late_days_reach_back_and_days_take_every_record(api: ScriptedApi, tmp_path: Path):
+    records = [{"n": number, "at": f"2025-11-{number:02}T12:00:00Z"} for number in range(10, 20)]
+    api.script = lambda path, number: page(*records)
+    params = {"from": "{start:%Y-%m-%d}", "to": "{end:%Y-%m-%d}", "day": "{date:%d}"}
+    source = api.source(cursor="at", late_days=2, params=params)
+    found = {}
+    for day in (15, 16, 17):
+        attempt = make_attempt(tmp_path / str(day))
+        attempt = replace(attempt, stamp=replace(attempt.stamp, load_date=date(2025, 11, day)))
+        rows = read_rows(open_rest_api(source, attempt))
+        assert {row["load_date"] for row in rows} == {date(2025, 11, day)}
+        found[day] = [json.loads(row["payload"])["n"] for row in rows]
+    assert found == {15: [13, 14, 15], 16: [14, 15, 16], 17: [15, 16, 17]}
+    assert api.requests[-1][0] == "/events?from=2025-11-15&to=2025-11-18&day=17"
+
+
+def test_an_api_that_gives_another_day_has_no_data(api: ScriptedApi, tmp_path: Path):
+    api.script = lambda path, number: page({"at": "2025-11-15T00:00:00Z"})
+    done = load_api(api.source(cursor="at"), tmp_path).finished("partner")
+    assert done["no_data"]
+    assert "has no record in the window of at" in done["reason"]
+
+
+@pytest.mark.parametrize(
     ("answer", "code", "transient"),
     [
         (Answer(status=500), "HTTP 500", True),
@@ -537,6 +786,15 @@ def test_an_empty_first_page_can_be_followed_by_others(api: ScriptedApi, tmp_pat
         ({"auth": {**OAUTH, "access_token_url": "http://a\\@b/token"}}, "api.auth.access_token_url must be"),
         ({"method": "DELETE"}, "'DELETE' is not one of: 'GET' or 'POST'"),
         ({"json": {"day": ["{day}"]}}, "api.json = '{day}' is a bad template"),
+        ({"cursor": "$..at"}, "api.cursor = '$..at' is not a field"),
+        ({"late_days": 1}, "late_days = 1 needs a cursor"),
+        ({"cursor": "at", "late_days": -1}, "api.late_days = -1 is not a number of at least 0"),
+        ({"cursor": "at", "reference": True}, "Remove cursor or reference"),
+        ({"endpoints": {"Orders": {}}}, "[sources.api.endpoints.Orders]: 'Orders' is not a table name"),
+        ({"endpoints": {"orders": {"pth": "x"}}}, "api.endpoints.orders.pth is not a known key. Did you mean path?"),
+        ({"endpoints": {"orders": "x"}}, "api.endpoints.orders is not a table"),
+        ({"endpoints": {"orders": {"paginator": "magic"}}}, "api.endpoints.orders.paginator.type = 'magic'"),
+        ({"endpoints": {"a": {"table": "t"}, "t": {"reference": True}}}, "'t' holds either records or a reference"),
     ],
 )
 def test_a_mistake_in_the_configuration_is_named(settings: dict[str, object], part: str):
