@@ -84,12 +84,21 @@ class Opened:
 
 
 class Unreadable(Exception):
-    """Raised when a file, or the rest of it, can't be read; carries a code and a detail."""
+    """Raised when a file, or the rest of it, can't be read: a short code, and the reason for people.
 
-    def __init__(self, code: str, detail: str) -> None:
+    Args:
+        code: As in `Rejected.reason`.
+        detail: Stands alone: it is told beside the file's name.
+        row: Number of the record at which the rest begins; 0 when nothing could be read.
+        payload: How the rest begins, where it has text.
+    """
+
+    def __init__(self, code: str, detail: str, row: int = 0, payload: str | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.row = row
+        self.payload = payload
 
 
 def format_of(key: str) -> str | None:

@@ -30,17 +30,24 @@ _S3_RIGHTS = {"list": "s3:ListBucket", "read": "s3:GetObject"}
 
 FETCH_THREADS = 4
 LIST_PAGE = 1000
+MOST_TOLD = 1000
+"""Objects that can't be read which an outcome names; it counts all."""
 _CHUNK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
 class ListedObject:
-    """One object as listed; `below` is its key without the day's path, `size` is in bytes."""
+    """One object as listed; `below` is its key without the day's path, `size` is in bytes, `modified` an ISO time."""
 
     key: str
     etag: str
     size: int
     below: str
+    modified: str = ""
+
+    def version(self) -> dict[str, Any]:
+        """Return what tells this object from one that takes its place."""
+        return {"etag": self.etag, "size": self.size, "modified": self.modified}
 
 
 def make_client(source: S3Source, deadline: Deadline) -> Any:
@@ -89,7 +96,7 @@ def list_objects(client: Any, source: S3Source, day: date) -> list[ListedObject]
     for item in items:
         below = _below(path, item["Key"], is_object)
         if below and not _is_hidden(item["Key"][len(path) :]) and fnmatchcase(below, glob):
-            found.append(ListedObject(item["Key"], item["ETag"], item["Size"], below))
+            found.append(ListedObject(item["Key"], item["ETag"], item["Size"], below, item["LastModified"].isoformat()))
     return sorted(found, key=lambda listed: listed.key)
 
 
@@ -148,7 +155,13 @@ def open_s3(source: S3Source, attempt: Attempt) -> Extraction:
                 part, stamp = piece.slice(start, rows), attempt.stamp
                 table = stamped(schema, part.columns, part.count, stamp=stamp, source_object=key, source_rows=part.rows)
                 yield source.table, table
-        detail["incomplete"] = [{"object": one.source_object, "reason": one.reason} for one in rejected]
+        if rejected:
+            versions = {item.key: item.version() for item in listed}
+            detail["incomplete_count"] = len(rejected)
+            detail["incomplete"] = [
+                {"object": lost.source_object, "reason": lost.detail, **versions[lost.source_object]}
+                for lost in rejected[:MOST_TOLD]
+            ]
 
     return Extraction({source.table: schema}, tables(), detail=detail)
 
@@ -243,12 +256,13 @@ def _fetch(client: Any, source: S3Source, item: ListedObject, path: Path, deadli
 
 def _open(source: S3Source, landed: list[Landed], attempt: Attempt) -> tuple[list[Opened], list[Rejected]]:
     """Open every file once for its columns, so that all batches can have the same schema."""
-    files, rejected = [], []
+    files: list[Opened] = []
+    rejected: list[Rejected] = []
     for file in landed:
         try:
             files.append(open_file(file, source.options()))
         except Unreadable as error:
-            rejected.append(Rejected(file.key, 0, error.code, error.detail))
+            rejected.append(_lost(file, error))
     schema, names = _schema(source, files)
     if attempt.max_columns is None or len(schema) <= attempt.max_columns:
         return files, rejected
@@ -277,9 +291,13 @@ def _pieces(files: list[Opened], names: list[list[str]], rejected: list[Rejected
             for piece in opened.read(columns):
                 yield opened.file.key, piece
         except Unreadable as error:
-            rejected.append(Rejected(opened.file.key, 0, error.code, error.detail))
+            rejected.append(_lost(opened.file, error))
     if rejected:
         yield "", Piece(rejected=tuple(rejected))
+
+
+def _lost(file: Landed, error: Unreadable) -> Rejected:
+    return Rejected(file.key, error.row, error.code, error.detail, error.payload)
 
 
 @settings_dataclass(frozen=True, config=SETTINGS)
@@ -355,6 +373,10 @@ class S3Source(OneEndpoint):
     def subject(self, day: date) -> str:
         """See `loaders.sources.Source`."""
         return f"s3://{self.location(day)}"
+
+    def versions(self, day: date, deadline: Deadline) -> dict[str, dict[str, Any]]:
+        """See `loaders.sources.Source`."""
+        return {item.key: item.version() for item in list_objects(make_client(self, deadline), self, day)}
 
     def check(self, day: date, deadline: Deadline) -> list[Check]:
         """See `loaders.sources.Source`."""

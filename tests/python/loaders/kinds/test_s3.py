@@ -17,6 +17,7 @@ from loaders.errors import SourceError
 from loaders.failures import classify
 from loaders.kinds import s3
 from loaders.kinds.s3 import open_s3, refusal
+from loaders.sources import changed_objects
 
 PREFIX = "raw/2025/11/16/"
 
@@ -72,7 +73,9 @@ def test_what_cannot_be_read_is_a_rejected_record(bucket: Bucket, tmp_path: Path
     bucket.put(PREFIX + "c.jsonl", b'"\xe9"\n{}\n')
     bucket.put(PREFIX + "d.xml", b"<x/>")
     bucket.put(PREFIX + "e.jsonl.gz", b"no gzip")
-    rows = read_rows(open_s3(bucket.source(), make_attempt(tmp_path)))
+    bucket.put(PREFIX + "f.json", b"[1, 2, {")
+    extraction = open_s3(bucket.source(), make_attempt(tmp_path))
+    rows = read_rows(extraction)
     assert values(rows, "source_object", "source_row", "reject_reason", "x", "payload") == [
         (PREFIX + "a.parquet", 0, "file_unreadable", None, None),
         (PREFIX + "b.csv", 1, None, "1", None),
@@ -81,8 +84,56 @@ def test_what_cannot_be_read_is_a_rejected_record(bucket: Bucket, tmp_path: Path
         (PREFIX + "c.jsonl", 2, None, None, "{}"),
         (PREFIX + "d.xml", 0, "format_unknown", None, None),
         (PREFIX + "e.jsonl.gz", 0, "file_unreadable", None, None),
+        (PREFIX + "f.json", 1, None, None, "1"),
+        (PREFIX + "f.json", 2, None, None, "2"),
+        (PREFIX + "f.json", 3, "json_broken", None, "{"),
     ]
     assert all(row["reject_detail"] for row in rows if row["reject_reason"])
+    # a line is a record lost, a file is not
+    lost = {each["object"]: each["reason"] for each in extraction.detail["incomplete"]}
+    assert list(lost) == [PREFIX + name for name in ("d.xml", "a.parquet", "e.jsonl.gz", "f.json")]
+    assert "footer" in lost[PREFIX + "a.parquet"]
+    assert "gzip" in lost[PREFIX + "e.jsonl.gz"]
+    assert lost[PREFIX + "f.json"].startswith("from record 3 on, no JSON")
+    assert extraction.detail["incomplete_count"] == 4
+
+
+def test_the_outcome_tells_an_unreadable_object_from_the_one_that_takes_its_place(bucket: Bucket, tmp_path: Path):
+    for name in ("a.parquet", "b.parquet", "c.parquet"):
+        bucket.put(PREFIX + name, b"no footer")
+    bucket.put(PREFIX + "d.csv", b"x\n1\n")
+    done = load([bucket.source()], tmp_path / "work").finished("lake")
+    assert done["status"] == "loaded"
+    assert (done["collected"], done["rejected"]) == (4, 3)
+    incomplete = done["detail"]["incomplete"]
+    listed = bucket.client.head_object(Bucket=bucket.name, Key=PREFIX + "a.parquet")
+    assert incomplete[0]["etag"] == listed["ETag"]
+    assert incomplete[0]["size"] == 9
+    assert changed_objects(bucket.source(), DAY, incomplete) == []
+    bucket.put(PREFIX + "a.parquet", parquet(x=["1"]))
+    bucket.client.delete_object(Bucket=bucket.name, Key=PREFIX + "b.parquet")
+    assert changed_objects(bucket.source(), DAY, incomplete) == [PREFIX + "a.parquet", PREFIX + "b.parquet"]
+    with pytest.raises(SourceError, match="no such bucket"):
+        changed_objects(bucket.source(bucket_url="s3://no-such-bucket"), DAY, incomplete)
+
+
+def test_a_day_that_can_be_read_is_not_incomplete(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.jsonl", b'"\xe9"\n{}\n')
+    done = load([bucket.source()], tmp_path / "work").finished("lake")
+    assert done["rejected"] == 1
+    assert "incomplete" not in done["detail"]
+
+
+def test_an_outcome_names_only_so_many_unreadable_objects_and_counts_all(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(s3, "MOST_TOLD", 2)
+    for number in range(5):
+        bucket.put(f"{PREFIX}{number}.parquet", b"no footer")
+    extraction = open_s3(bucket.source(), make_attempt(tmp_path))
+    assert len(read_rows(extraction)) == 5
+    assert len(extraction.detail["incomplete"]) == 2
+    assert extraction.detail["incomplete_count"] == 5
 
 
 def test_a_corrupt_part_of_a_parquet_file_rejects_the_rest(bucket: Bucket, tmp_path: Path):
