@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
@@ -73,20 +73,37 @@ def as_table(value: Any, where: str) -> dict[str, Any]:
     return dict(found)
 
 
-def settings(model: type[T], values: Mapping[str, Any], where: str, **read: Any) -> T:
+def sections(value: Any, where: str) -> dict[str, dict[str, Any]]:
+    """Return the sections of a source's raw tables by name, in its order.
+
+    Raises:
+        ConfigurationError: When one is no table, or its name is none for the warehouse.
+    """
+    found = as_table(value, where)
+    for name in found:
+        if not NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"[{where}.{name}]: {name!r} is not a table name for the warehouse. Use lower-case "
+                "letters, digits and underscores; the source's own name goes into the section."
+            )
+    return {name: as_table(found[name], f"{where}.{name}") for name in sorted(found)}
+
+
+def settings(model: type[T], values: Mapping[str, Any], where: str, also: Iterable[str] = (), **read: Any) -> T:
     """Return a dataclass made of a configuration section.
 
     Args:
         model: A pydantic dataclass with the configuration `SETTINGS`; its `name` is no key.
         values: The section's keys and values, from toml (typed) or the environment (text).
         where: Its dotted path, for messages, such as `sources.s3`.
+        also: Keys that may stand here too, and that somebody else reads.
         read: What was read of it already, or is no key.
 
     Raises:
         ConfigurationError: Naming the key, its value and what to do next.
     """
     traits = {field.name: field for field in fields(model) if field.name != "name"}  # type: ignore[arg-type]
-    known = sorted([*traits, *(["kind"] if hasattr(model, "kind") else [])])
+    known = sorted({*traits, *also, *(["kind"] if hasattr(model, "kind") else [])})
     for key in values:
         if key not in known:
             near = get_close_matches(key, known, 1)
@@ -94,7 +111,7 @@ def settings(model: type[T], values: Mapping[str, Any], where: str, **read: Any)
             text = f"{where}.{key} is not a known key.{hint} Known here: {', '.join(known)}. Correct or remove it."
             raise ConfigurationError(text)
     # what is set to nothing is not set
-    given = {key: value for key, value in values.items() if value != "" and key != "kind"}
+    given = {key: value for key, value in values.items() if value != "" and key in traits}
     try:
         return model(**{**given, **read})
     except ValidationError as failed:

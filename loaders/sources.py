@@ -16,20 +16,26 @@ class Source(Protocol):
 
     Attributes:
         kind: Word of the configuration.
-        title: What people call the kind, such as "PostgreSQL".
-        place: What people call a location of the kind, such as "Bucket".
         nothing_came: What is said when it delivered nothing, such as "no rows".
-        libraries: Modules that it reads with; they are imported before its thread starts.
         retries_steps: Whether `open` retries single steps with the attempt's `retry`; otherwise the whole is tried again.
         allow_empty: Whether a day without records is a day.
     """
 
     kind: ClassVar[str]
-    title: ClassVar[str]
-    place: ClassVar[str]
     nothing_came: ClassVar[str]
-    libraries: ClassVar[tuple[str, ...]]
     retries_steps: ClassVar[bool]
+
+    @property
+    def title(self) -> str:
+        """What people call the kind, such as "PostgreSQL"."""
+
+    @property
+    def place(self) -> str:
+        """What people call a location of the kind, such as "Bucket"."""
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Modules that it reads with; they are imported before its thread starts."""
 
     @property
     def name(self) -> str:

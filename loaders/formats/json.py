@@ -6,6 +6,7 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from loaders.attempt import BATCH_BYTES
 from loaders.formats.files import PAYLOAD_LIMIT, Landed, Opened, Options, Piece, Unreadable, too_large
 from loaders.formats.raw import PAYLOAD, REPLACEMENT, TEXT, Rejected, undecodable
-from loaders.formats.streams import LongLine, escaped, line_chunks, utf8_blocks
+from loaders.formats.streams import NEWLINE, LongLine, escaped, line_chunks, utf8_blocks
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*(?=[^\] \t\r\n])")
@@ -235,7 +236,7 @@ def open_json_lines(file: Landed, options: Options) -> Opened:
 
 
 def _read_document(file: Landed, options: Options) -> Iterator[Piece]:
-    blocks = _decoded(utf8_blocks(file, options.max_object_bytes))
+    blocks = _decoded(utf8_blocks(file, options))
     window = Window("", lambda: next(blocks, ""), options.max_record_bytes)
     row, size = 1, 0
     batch: list[str] = []
@@ -306,14 +307,17 @@ def _decodable(file: Landed, found: pa.Array, numbers: np.ndarray, unit: str) ->
 
 
 def _read_lines(file: Landed, options: Options) -> Iterator[Piece]:
-    row = 1
-    for chunk in line_chunks(utf8_blocks(file, options.max_object_bytes), options.max_record_bytes):
+    row, blocks = 1, utf8_blocks(file, options)
+    first = next(blocks, b"")
+    # beside a newline a return is white space
+    end = b"\r" if b"\r" in first and NEWLINE not in first else NEWLINE
+    for chunk in line_chunks(chain([first], blocks), options.max_record_bytes, end):
         if isinstance(chunk, LongLine):
             yield Piece(rejected=(too_large(file, row, options, escaped(chunk)),))
             row += 1
             continue
-        found = pc.split_pattern(pa.array([chunk]), b"\n").values
-        found = found.slice(0, len(found) - chunk.endswith(b"\n"))
+        found = pc.split_pattern(pa.array([chunk]), end).values
+        found = found.slice(0, len(found) - chunk.endswith(end))
         numbers = np.arange(row, row + len(found))
         row += len(found)
         piece = _decodable(file, found, numbers, "line")

@@ -51,8 +51,8 @@ def open_parquet(file: Landed, options: Options) -> Opened:
 
 @contextmanager
 def _seekable(file: Landed, limit: int) -> Iterator[str]:
-    """Give a path to read from any place: a gzipped file is unpacked beside itself, since its size may exceed the memory."""
-    if not file.is_gzip:
+    """Give a path to read from any place: a compressed file is unpacked beside itself, since its size may exceed the memory."""
+    if not file.compression:
         yield str(file.path)
         return
     with tempfile.NamedTemporaryFile(dir=file.path.parent, prefix=".") as unpacked:

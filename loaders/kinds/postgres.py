@@ -27,7 +27,7 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from loaders.attempt import Attempt, Deadline, Extraction
 from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify
-from loaders.fields import NAME, SETTINGS, Count, Seconds, Template, Texts, as_table, secret, settings
+from loaders.fields import SETTINGS, Count, Seconds, Template, Texts, as_table, secret, sections, settings
 from loaders.formats.files import Options
 from loaders.formats.raw import PAYLOAD, TEXT, column_names, raw_schema, stamped
 from loaders.kinds.checks import Check, failed_check
@@ -543,7 +543,7 @@ class PostgresSource(OneEndpoint):
 def read(name: str, values: Mapping[str, Any], where: str) -> PostgresSource:
     """Return the PostgreSQL source that a configuration section describes."""
     schema = values.get("schema") or "public"
-    tables = as_table(values.get("tables"), f"{where}.tables")
+    tables = sections(values.get("tables"), f"{where}.tables")
     if not tables:
         raise ConfigurationError(
             f'{where}.tables is missing. Add for example [{where}.tables.transactions] with table = "transactions".'
@@ -553,18 +553,12 @@ def read(name: str, values: Mapping[str, Any], where: str) -> PostgresSource:
         values,
         where,
         name=name,
-        tables=tuple(_read_table(tables[key], key, schema, f"{where}.tables.{key}") for key in sorted(tables)),
+        tables=tuple(
+            settings(PostgresTable, {"table": key, "schema": schema, **section}, f"{where}.tables.{key}", name=key)
+            for key, section in tables.items()
+        ),
         credentials=_read_credentials(values.get("credentials"), f"{where}.credentials"),
     )
-
-
-def _read_table(values: Any, key: str, schema: str, where: str) -> PostgresTable:
-    if not NAME.fullmatch(key):
-        raise ConfigurationError(
-            f"[{where}]: {key!r} is not a table name for the warehouse. Use lower-case "
-            "letters, digits and underscores; the source's own name goes into `table`."
-        )
-    return settings(PostgresTable, {"table": key, "schema": schema, **as_table(values, where)}, where, name=key)
 
 
 def _read_credentials(values: Any, where: str) -> PostgresCredentials:

@@ -181,3 +181,11 @@ def test_a_line_above_the_cap_is_rejected_alone(tmp_path: Path):
     good, bad = read(land(tmp_path, "a.jsonl", b"1\n" + b"x" * 200 + b"\n\n3"), max_record_bytes=100)
     assert good == {1: "1", 4: "3"}
     assert bad[2][0] == "record_too_large"
+
+
+@pytest.mark.parametrize("size", [3, BATCH_BYTES])
+def test_a_return_alone_ends_a_line_where_there_are_no_newlines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+):
+    monkeypatch.setattr(streams, "BATCH_BYTES", size)
+    assert read(land(tmp_path, "a.jsonl", b"1\r\r22\r333")) == ({1: "1", 3: "22", 4: "333"}, {})
