@@ -175,7 +175,9 @@ def _piece(file: Landed, batch: pa.RecordBatch, names: list[str], row: int) -> P
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    # what may be the cause follows
+    return told.partition(". ")[0][:300]
 
 
 def as_text(array: pa.Array) -> pa.Array:
