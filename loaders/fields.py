@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
@@ -102,20 +102,21 @@ def sections(value: Any, where: str) -> dict[str, dict[str, Any]]:
     return {name: as_table(found[name], f"{where}.{name}") for name in sorted(found)}
 
 
-def settings(model: type[T], values: Mapping[str, Any], where: str, **read: Any) -> T:
+def settings(model: type[T], values: Mapping[str, Any], where: str, also: Iterable[str] = (), **read: Any) -> T:
     """Return a dataclass made of a configuration section.
 
     Args:
         model: A pydantic dataclass with the configuration `SETTINGS`; its `name` is no key.
         values: The section's keys and values, from toml (typed) or the environment (text).
         where: Its dotted path, for messages, such as `sources.s3`.
+        also: Keys that may stand here too, and that somebody else reads.
         read: What was read of it already, or is no key.
 
     Raises:
         ConfigurationError: Naming the key, its value and what to do next.
     """
     traits = {field.name: field for field in fields(model) if field.name != "name"}  # type: ignore[arg-type]
-    known = sorted([*traits, *(["kind"] if hasattr(model, "kind") else [])])
+    known = sorted({*traits, *also, *(["kind"] if hasattr(model, "kind") else [])})
     for key in values:
         if key not in known:
             near = get_close_matches(key, known, 1)
@@ -123,7 +124,7 @@ def settings(model: type[T], values: Mapping[str, Any], where: str, **read: Any)
             text = f"{where}.{key} is not a known key.{hint} Known here: {', '.join(known)}. Correct or remove it."
             raise ConfigurationError(text)
     # what is set to nothing is not set
-    given = {key: value for key, value in values.items() if value != "" and key != "kind"}
+    given = {key: value for key, value in values.items() if value != "" and key in traits}
     try:
         return model(**{**given, **read})
     except ValidationError as failed:

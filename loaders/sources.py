@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from loaders.attempt import Attempt, Deadline, Extraction
+from loaders.failures import classify
 from loaders.kinds.checks import CHECK_TIMEOUT_S, Check
 
 
@@ -15,18 +16,24 @@ class Source(Protocol):
 
     Attributes:
         kind: Word of the configuration.
-        title: What people call the kind, such as "PostgreSQL".
-        place: What people call a location of the kind, such as "Bucket".
         nothing_came: What is said when it delivered nothing, such as "no rows".
-        libraries: Modules that it reads with; they are imported before its thread starts.
         allow_empty: Whether a day without records is a day.
     """
 
     kind: ClassVar[str]
-    title: ClassVar[str]
-    place: ClassVar[str]
     nothing_came: ClassVar[str]
-    libraries: ClassVar[tuple[str, ...]]
+
+    @property
+    def title(self) -> str:
+        """What people call the kind, such as "PostgreSQL"."""
+
+    @property
+    def place(self) -> str:
+        """What people call a location of the kind, such as "Bucket"."""
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Modules that it reads with; they are imported before its thread starts."""
 
     @property
     def name(self) -> str:
@@ -61,6 +68,9 @@ class Source(Protocol):
             SourceError: When the day can't be had.
         """
 
+    def versions(self, day: date, deadline: Deadline) -> dict[str, dict[str, Any]]:
+        """The day's objects as they are now: what tells each from one that takes its place; empty for what has no objects."""
+
     def check(self, day: date, deadline: Deadline) -> list[Check]:
         """Try the source without loading anything; later steps are left out when an earlier one fails."""
 
@@ -68,6 +78,29 @@ class Source(Protocol):
 def references_of(sources: Iterable[Source]) -> tuple[Source, ...]:
     """Return the sources with their reference tables only; those that have none are left out."""
     return tuple(found for source in sources if (found := source.references()) is not None)
+
+
+def changed_objects(
+    source: Source, day: date, incomplete: Iterable[Mapping[str, Any]], timeout_s: float = CHECK_TIMEOUT_S
+) -> list[str]:
+    """Return those of the objects that a load could not read which are others by now, or are gone.
+
+    Args:
+        source: The source as it is configured now.
+        day: The day that was loaded.
+        incomplete: What the load's outcome holds in `detail["incomplete"]`.
+        timeout_s: Seconds for asking.
+
+    Raises:
+        SourceError: When the source can't be asked.
+    """
+    try:
+        now = source.versions(day, Deadline(timeout_s))
+    except Exception as error:
+        raise classify(error, source.subject(day)) from error
+    names = {lost["object"]: lost for lost in incomplete}
+    # what else the load noted beside the version doesn't count
+    return [name for name, lost in names.items() if name not in now or not now[name].items() <= lost.items()]
 
 
 def check_source(source: Source, day: date, timeout_s: float = CHECK_TIMEOUT_S) -> list[Check]:

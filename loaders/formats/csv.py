@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from loaders.attempt import BATCH_BYTES
-from loaders.formats.files import Landed, Opened, Options, Piece, Unreadable, too_large
+from loaders.formats.files import NO_QUOTE, Landed, Opened, Options, Piece, Unreadable, too_large
 from loaders.formats.raw import TEXT, Rejected
 from loaders.formats.streams import ANY_LINE_END, LongLine, escaped, line_chunks, utf8_blocks
 
 _JOINED_LINES = 1000
+_DELIMITERS = ",;\t|"
 _FIELD_BYTES = 64
 """What Python keeps for a field beside its characters."""
 csv.field_size_limit(2**31 - 1)
@@ -41,9 +42,9 @@ def open_csv(file: Landed, options: Options) -> Opened:
 
 def _open(file: Landed, options: Options) -> tuple[tuple[str, ...], Iterator[bytes]]:
     """Return the names of the columns, and chunks of the lines below the header."""
-    chunks = line_chunks(utf8_blocks(file, options.max_object_bytes), options.max_record_bytes, ANY_LINE_END)
-    if options.header:
-        return options.header, chunks
+    chunks = line_chunks(utf8_blocks(file, options), options.max_record_bytes, ANY_LINE_END)
+    if not options.csv_header:
+        return options.columns, chunks
     for chunk in chunks:
         if isinstance(chunk, LongLine):
             raise Unreadable("record_too_large", f"the header is larger than {options.max_record_bytes:,} bytes")
@@ -51,9 +52,32 @@ def _open(file: Landed, options: Options) -> tuple[tuple[str, ...], Iterator[byt
         for line in _lines(chunk):
             position += len(line)
             if line.strip():
-                header = next(csv.reader([escaped(line.rstrip(b"\r\n"))], delimiter=options.csv_delimiter))
-                return tuple(header), chain([chunk[position:]], chunks)
+                text = escaped(line.rstrip(b"\r\n"))
+                header = tuple(next(_parser([text], options)))
+                if len(header) == 1 and options.csv_quote not in text:
+                    _check_delimiter(text, options)
+                return header, chain([chunk[position:]], chunks)
     return (), chunks
+
+
+def _check_delimiter(header: str, options: Options) -> None:
+    """Raise `Unreadable` when the only column's name is several with another delimiter between them."""
+    seen = max(_DELIMITERS, key=header.count)
+    if seen in header:
+        told = f"the header {header[:100]!r} is one column with csv_delimiter = {options.csv_delimiter!r}; it holds {seen!r}"
+        raise Unreadable("csv_delimiter", told)
+
+
+def _parser(lines: Iterable[str], options: Options, strict: bool = False) -> Iterator[list[str]]:
+    quoted = options.csv_quote != NO_QUOTE
+    return csv.reader(
+        lines,
+        delimiter=options.csv_delimiter,
+        quotechar=options.csv_quote if quoted else None,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        escapechar=options.csv_escape,
+        strict=strict,
+    )
 
 
 def _read(file: Landed, names: list[str], options: Options) -> Iterator[Piece]:
@@ -62,7 +86,7 @@ def _read(file: Landed, names: list[str], options: Options) -> Iterator[Piece]:
     for chunk in chunks:
         if isinstance(chunk, LongLine):
             piece = Piece(rejected=(too_large(file, row, options, escaped(chunk)),))
-        elif (sound := _sound(file, chunk, names, row, options.csv_delimiter)) is not None:
+        elif (sound := _sound(file, chunk, names, row, options)) is not None:
             piece = sound
         else:
             yield from _careful(file, chain([chunk], chunks), names, row, options)
@@ -71,7 +95,7 @@ def _read(file: Landed, names: list[str], options: Options) -> Iterator[Piece]:
         row += piece.count + len(piece.rejected)
 
 
-def _sound(file: Landed, chunk: bytes, names: list[str], first: int, delimiter: str) -> Piece | None:
+def _sound(file: Landed, chunk: bytes, names: list[str], first: int, options: Options) -> Piece | None:
     """Return a chunk's records, or None when Arrow's parser can't be trusted with it."""
     invalid: dict[int, Rejected] = {}
 
@@ -83,9 +107,9 @@ def _sound(file: Landed, chunk: bytes, names: list[str], first: int, delimiter: 
 
     if not chunk.strip(ANY_LINE_END):
         return Piece()
-    quotes = chunk.count(b'"')
-    if quotes % 2:
-        # a record may go on in the next chunk
+    quotes = chunk.count(options.csv_quote.encode()) if options.csv_quote != NO_QUOTE else 0
+    # a record may go on in the next chunk, and which quotes an escape takes away only a parser knows
+    if quotes % 2 or (options.csv_escape and options.csv_escape.encode() in chunk):
         return None
     try:
         chunk.decode()
@@ -94,14 +118,14 @@ def _sound(file: Landed, chunk: bytes, names: list[str], first: int, delimiter: 
             # one thread and one block: only then rows are numbered
             pacsv.ReadOptions(column_names=names, use_threads=False, block_size=len(chunk) + 1),
             pacsv.ParseOptions(
-                delimiter=delimiter,
-                quote_char='"' if quotes else False,
+                delimiter=options.csv_delimiter,
+                quote_char=options.csv_quote if quotes else False,
                 newlines_in_values=quotes > 0,
                 invalid_row_handler=keep,
             ),
             pacsv.ConvertOptions(column_types=dict.fromkeys(names, TEXT), strings_can_be_null=False),
         )
-    except (pa.ArrowException, UnicodeDecodeError):
+    except (pa.ArrowException, ValueError):
         return None
     # a record over several lines is sound CSV, or has two stray quotes far apart
     texts = [pa.array([row.payload for row in invalid.values()], TEXT), *table.columns] if quotes else []
@@ -163,7 +187,7 @@ def _records(
             text = escaped(data)
             yield number, [text], Rejected(file.key, number, "undecodable_text", "the line is not UTF-8", text)
             continue
-        fields, is_open = _fields(text, options.csv_delimiter)
+        fields, is_open = _fields(text, options)
         code, detail = "csv_ragged_line", f"{len(fields)} fields instead of {expected}"
         if is_open:
             fields = _joined(line, source, ahead, expected, options)
@@ -197,7 +221,7 @@ def _joined(line: bytes, source: Iterator[bytes], ahead: deque[bytes], expected:
             yield _unified(ahead[used - 1])
 
     try:
-        fields = next(csv.reader(following(), delimiter=options.csv_delimiter, strict=True))
+        fields = next(_parser(following(), options, strict=True))
     except (csv.Error, UnicodeDecodeError):
         return []
     if len(fields) != expected:
@@ -212,17 +236,17 @@ def _unified(line: bytes) -> str:
     return line[:-2].decode() + "\n" if line.endswith(b"\r\n") else line.decode()
 
 
-def _fields(text: str, delimiter: str) -> tuple[list[str], bool]:
+def _fields(text: str, options: Options) -> tuple[list[str], bool]:
     """Return a line's fields and whether its last quote is still open."""
-    if '"' not in text:
-        return text.split(delimiter), False
+    if options.csv_quote not in text and (options.csv_escape or options.csv_quote) not in text:
+        return text.split(options.csv_delimiter), False
     try:
-        return next(csv.reader([text], delimiter=delimiter, strict=True)), False
+        return next(_parser([text], options, strict=True)), False
     except csv.Error as error:
         if "unexpected end of data" in str(error):
             return [], True
     # a stray quote inside one line is forgiven, one that joins lines is not
     try:
-        return next(csv.reader([text], delimiter=delimiter)), False
+        return next(_parser([text], options)), False
     except csv.Error:
         return [], False

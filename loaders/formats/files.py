@@ -5,14 +5,19 @@ A format's opener takes a `Landed` file and `Options`, and returns the file's co
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
+from typing import Annotated, Self
 
 import pyarrow as pa
+from pydantic import AfterValidator, Field, model_validator
+from pydantic.dataclasses import dataclass as settings_dataclass
 
-from loaders.formats.raw import Rejected
+from loaders.fields import SETTINGS, Count, Texts
+from loaders.formats.raw import TEXT, Rejected
 
 MIB = 1024**2
 PAYLOAD_LIMIT = 65_536
@@ -26,30 +31,65 @@ FORMATS = {
     ".ndjson": ("JSON lines", "loaders.formats.json:open_json_lines"),
 }
 """Extension: the format's title, and its opener; imported when a file needs it."""
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+"""Extension behind that of the format: how the file is compressed."""
+NO_QUOTE = "none"
 
 
-@dataclass(frozen=True)
+def _encoding(value: str) -> str:
+    try:
+        # not every codec of Python's is of a text
+        "".encode(value)
+        return codecs.lookup(value).name
+    except (LookupError, ValueError):
+        raise ValueError(f"= {value!r} is no encoding. Use for example utf-8, cp1252, latin-1 or utf-16.") from None
+
+
+def _quote(value: str) -> str:
+    if len(value) != 1 and value != NO_QUOTE:
+        raise ValueError(f"= {value!r} is not one character, nor {NO_QUOTE!r} for CSV without quotes.")
+    return value
+
+
+Character = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+@settings_dataclass(frozen=True, config=SETTINGS, kw_only=True)
 class Options:
-    """How files are read; sizes in bytes when decompressed and decoded, `header` names the columns of CSV without a header line."""
+    """How files are read; sizes in bytes when decompressed and decoded, `columns` are there in any case.
 
-    max_object_bytes: int = 4096 * MIB
-    max_record_bytes: int = 64 * MIB
+    Without a `csv_header` they name the fields of CSV in their order. A byte-order mark wins over the `encoding`.
+    """
+
+    max_object_bytes: Count = 4096 * MIB
+    max_record_bytes: Annotated[Count, Field(le=1024 * MIB)] = 64 * MIB
+    encoding: Annotated[str, AfterValidator(_encoding)] = "utf-8"
     data_selector: str | None = None
-    csv_delimiter: str = ","
-    header: tuple[str, ...] = ()
+    csv_delimiter: Character = ","
+    csv_quote: Annotated[str, AfterValidator(_quote)] = '"'
+    csv_escape: Character | None = None
+    csv_header: bool = True
+    columns: Texts = ()
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        if not self.csv_header and not self.columns:
+            raise ValueError("columns is missing: with csv_header = false it names the columns in their order.")
+        return self
 
 
 @dataclass(frozen=True)
 class Landed:
-    """A file as received, and where it came from."""
+    """A file as received, where it came from, and the columns that its folders' names give to each of its records."""
 
     key: str
     path: Path
+    partitions: tuple[tuple[str, str | None], ...] = ()
 
     @property
-    def is_gzip(self) -> bool:
-        """Whether its name says that it is gzipped."""
-        return self.key.lower().endswith(".gz")
+    def compression(self) -> str | None:
+        """How its name says that it is compressed."""
+        return next((how for end, how in COMPRESSIONS.items() if self.key.lower().endswith(end)), None)
 
 
 @dataclass(frozen=True)
@@ -84,12 +124,21 @@ class Opened:
 
 
 class Unreadable(Exception):
-    """Raised when a file, or the rest of it, can't be read; carries a code and a detail."""
+    """Raised when a file, or the rest of it, can't be read: a short code, and the reason for people.
 
-    def __init__(self, code: str, detail: str) -> None:
+    Args:
+        code: As in `Rejected.reason`.
+        detail: Stands alone: it is told beside the file's name.
+        row: Number of the record at which the rest begins; 0 when nothing could be read.
+        payload: How the rest begins, where it has text.
+    """
+
+    def __init__(self, code: str, detail: str, row: int = 0, payload: str | None = None) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.row = row
+        self.payload = payload
 
 
 def format_of(key: str) -> str | None:
@@ -99,18 +148,28 @@ def format_of(key: str) -> str | None:
 
 
 def open_file(file: Landed, options: Options) -> Opened:
-    """Open a file of a known format for its columns.
+    """Open a file of a known format for its columns; those of its folders come behind its own.
 
     Raises:
         Unreadable: When it is not what its name says.
     """
     module, opener = FORMATS[_extension(file.key) or ""][1].split(":")
     opened: Opened = getattr(import_module(module), opener)(file, options)
-    return opened
+    own, names = len(opened.names), (*opened.names, *(name for name, _ in file.partitions))
+
+    def read(columns: list[str]) -> Iterator[Piece]:
+        values = dict(zip(columns[own:], (value for _, value in file.partitions), strict=True))
+        for piece in opened.read(columns[:own]):
+            constant = {name: pa.repeat(pa.scalar(value, TEXT), piece.count) for name, value in values.items()}
+            yield replace(piece, columns={**piece.columns, **constant})
+
+    return Opened(file, names, read) if file.partitions else opened
 
 
 def _extension(key: str) -> str | None:
-    name = key.lower().removesuffix(".gz")
+    name = key.lower()
+    for end in COMPRESSIONS:
+        name = name.removesuffix(end)
     return next((end for end in FORMATS if name.endswith(end)), None)
 
 

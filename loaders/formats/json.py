@@ -6,6 +6,7 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from loaders.attempt import BATCH_BYTES
 from loaders.formats.files import PAYLOAD_LIMIT, Landed, Opened, Options, Piece, Unreadable, too_large
 from loaders.formats.raw import PAYLOAD, REPLACEMENT, TEXT, Rejected, undecodable
-from loaders.formats.streams import LongLine, escaped, line_chunks, utf8_blocks
+from loaders.formats.streams import NEWLINE, LongLine, escaped, line_chunks, utf8_blocks
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _COMMA = re.compile(r"[ \t\r\n]*,[ \t\r\n]*(?=[^\] \t\r\n])")
@@ -24,12 +25,13 @@ _scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
 
 
 class BrokenJson(ValueError):
-    """Raised where a document stops being JSON; `position` is the character offset."""
+    """Raised where a document stops being JSON; `position` is the character offset, `start` that of the value that breaks."""
 
-    def __init__(self, words: str, position: int) -> None:
+    def __init__(self, words: str, position: int, start: int = 0) -> None:
         super().__init__(f"{words} at character {position}")
         self.words = words
         self.position = position
+        self.start = start
 
     def is_at_end(self, text: str) -> bool:
         """Return whether the text might be sound if it went on: `-Infinity` is the longest word that can be cut."""
@@ -96,12 +98,14 @@ class Window:
                 broken = error if isinstance(error, BrokenJson) else BrokenJson(error.msg, error.pos)
             if (broken and not broken.is_at_end(self.text)) or not self._grow(position):
                 if broken:
-                    raise type(broken)(broken.words, broken.position + self.base)
+                    raise type(broken)(broken.words, broken.position + self.base, position)
                 return found + self.base
 
     def _grow(self, position: int) -> bool:
         if 0 < self._longest < len(self.text) - (position - self.base):
-            raise TooLong(f"no end within max_record_bytes, {self._longest:,} bytes, of what begins", position)
+            raise TooLong(
+                f"no end within max_record_bytes, {self._longest:,} bytes, of what begins", position, position
+            )
         following = self._more()
         if following:
             self.text = self.text[position - self.base :] + following
@@ -166,7 +170,8 @@ def _value_end(text: str, position: int) -> int:
     try:
         return int(_scan(text, position)[1])
     except StopIteration as error:
-        raise BrokenJson("no value", position) from error
+        # where inside of the value it stopped
+        raise BrokenJson("no value", error.value) from error
     except RecursionError as error:
         raise BrokenJson("nested too deeply", position) from error
 
@@ -220,7 +225,7 @@ def open_json(file: Landed, options: Options) -> Opened:
     """Open a JSON document: one payload per record, an array's elements or a single value.
 
     With a selector an object's `selector` is the record list. A file of several documents is read
-    as JSON lines, whatever its name. From where a document breaks, the rest is one rejected record.
+    as JSON lines, whatever its name. Where a document breaks, `Unreadable` holds how its rest begins.
     """
     return Opened(file, (), lambda _: _read_document(file, options))
 
@@ -231,7 +236,7 @@ def open_json_lines(file: Landed, options: Options) -> Opened:
 
 
 def _read_document(file: Landed, options: Options) -> Iterator[Piece]:
-    blocks = _decoded(utf8_blocks(file, options.max_object_bytes))
+    blocks = _decoded(utf8_blocks(file, options))
     window = Window("", lambda: next(blocks, ""), options.max_record_bytes)
     row, size = 1, 0
     batch: list[str] = []
@@ -239,7 +244,7 @@ def _read_document(file: Landed, options: Options) -> Iterator[Piece]:
     try:
         for record in _records_of(window, simple_path(options.data_selector) or []):
             if size >= BATCH_BYTES:
-                yield _payloads(batch, row)
+                yield _payloads(file, batch, row)
                 row, size, batch = row + len(batch), 0, []
             batch.append(record)
             # a text costs about as much again as a short record has characters
@@ -251,16 +256,17 @@ def _read_document(file: Landed, options: Options) -> Iterator[Piece]:
             return
         failure = error
     if batch:
-        yield _payloads(batch, row)
+        yield _payloads(file, batch, row)
     row += len(batch)
-    if isinstance(failure, Unreadable):
-        raise failure
-    if failure:
-        rest = window.text[failure.position - window.base if row > 1 else 0 :]
+    if isinstance(failure, BrokenJson):
+        rest = window.text[failure.start - window.base if row > 1 else 0 :]
         while len(rest) < PAYLOAD_LIMIT and (following := next(blocks, "")):
             rest += following
+        rest = rest[:PAYLOAD_LIMIT].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         code = "record_too_large" if isinstance(failure, TooLong) else "json_broken"
-        yield Piece(rejected=(Rejected(file.key, row, code, str(failure), rest[:PAYLOAD_LIMIT]),))
+        failure = Unreadable(code, f"from record {row} on, no JSON: {failure}", row, rest)
+    if failure:
+        raise failure
 
 
 def _records_of(window: Window, path: list[str]) -> Iterator[str]:
@@ -273,50 +279,53 @@ def _records_of(window: Window, path: list[str]) -> Iterator[str]:
         yield from records(window, [])
 
 
-def _payloads(texts: list[str], first_row: int) -> Piece:
-    return Piece({PAYLOAD: pa.array(texts, TEXT)}, len(texts), first_row)
+def _payloads(file: Landed, texts: list[str], first: int) -> Piece:
+    try:
+        return Piece({PAYLOAD: pa.array(texts, TEXT)}, len(texts), first)
+    except UnicodeEncodeError:
+        found = pa.array([text.encode("utf-8", "surrogateescape") for text in texts], pa.binary())
+        return _decodable(file, found, np.arange(first, first + len(texts)), "record")
 
 
 def _decoded(blocks: Iterator[bytes]) -> Iterator[str]:
-    size = 0
+    # a byte that is not UTF-8 costs its record: it stands in a text, where it breaks nothing
+    texts = codecs.iterdecode(blocks, "utf-8", "surrogateescape")
+    return (text.replace("\0", REPLACEMENT) for text in texts)
 
-    def counted() -> Iterator[bytes]:
-        nonlocal size
-        for block in blocks:
-            size += len(block)
-            yield block
 
-    try:
-        yield from (text.replace("\0", REPLACEMENT) for text in codecs.iterdecode(counted(), "utf-8"))
-    except UnicodeDecodeError as error:
-        # the error's object is the last block behind what was left of the one before
-        place = size - len(error.object) + error.start
-        raise Unreadable("undecodable_text", f"not UTF-8 at byte {place}") from error
+def _decodable(file: Landed, found: pa.Array, numbers: np.ndarray, unit: str) -> Piece:
+    """Return bytes as payloads, those that are not UTF-8 as rejected records."""
+    lost = undecodable(found)
+    detail = f"the {unit} is not UTF-8"
+    rejected = (
+        Rejected(file.key, int(numbers[i]), "undecodable_text", detail, escaped(found[i].as_py())) for i in lost
+    )
+    if lost:
+        kept = np.delete(np.arange(len(found)), lost)
+        return Piece({PAYLOAD: found.take(kept).view(TEXT)}, len(kept), pa.array(numbers[kept]), tuple(rejected))
+    return Piece({PAYLOAD: found.view(TEXT)}, len(found), pa.array(numbers))
 
 
 def _read_lines(file: Landed, options: Options) -> Iterator[Piece]:
-    row = 1
-    for chunk in line_chunks(utf8_blocks(file, options.max_object_bytes), options.max_record_bytes):
+    row, blocks = 1, utf8_blocks(file, options)
+    first = next(blocks, b"")
+    # beside a newline a return is white space
+    end = b"\r" if b"\r" in first and NEWLINE not in first else NEWLINE
+    for chunk in line_chunks(chain([first], blocks), options.max_record_bytes, end):
         if isinstance(chunk, LongLine):
             yield Piece(rejected=(too_large(file, row, options, escaped(chunk)),))
             row += 1
             continue
-        found = pc.split_pattern(pa.array([chunk]), b"\n").values
-        found = found.slice(0, len(found) - chunk.endswith(b"\n"))
+        found = pc.split_pattern(pa.array([chunk]), end).values
+        found = found.slice(0, len(found) - chunk.endswith(end))
         numbers = np.arange(row, row + len(found))
         row += len(found)
-        lost = undecodable(found)
-        rejected = tuple(
-            Rejected(file.key, int(numbers[i]), "undecodable_text", "the line is not UTF-8", escaped(found[i].as_py()))
-            for i in lost
-        )
-        if lost:
-            found, numbers = found.take(np.delete(np.arange(len(found)), lost)), np.delete(numbers, lost)
-        lines = found.view(TEXT)
+        piece = _decodable(file, found, numbers, "line")
+        lines, numbers = piece.columns[PAYLOAD], np.asarray(piece.rows)
         if b"\r" in chunk:
             lines = pc.utf8_rtrim(lines, characters="\r")
         # blank lines count, but are no records
         blank = np.asarray(pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(lines)), 0))
         if blank.any():
             lines, numbers = lines.filter(~blank), numbers[~blank]
-        yield Piece({PAYLOAD: lines}, len(lines), pa.array(numbers), rejected)
+        yield Piece({PAYLOAD: lines}, len(lines), pa.array(numbers), piece.rejected)

@@ -51,8 +51,8 @@ def open_parquet(file: Landed, options: Options) -> Opened:
 
 @contextmanager
 def _seekable(file: Landed, limit: int) -> Iterator[str]:
-    """Give a path to read from any place: a gzipped file is unpacked beside itself, since its size may exceed the memory."""
-    if not file.is_gzip:
+    """Give a path to read from any place: a compressed file is unpacked beside itself, since its size may exceed the memory."""
+    if not file.compression:
         yield str(file.path)
         return
     with tempfile.NamedTemporaryFile(dir=file.path.parent, prefix=".") as unpacked:
@@ -175,7 +175,9 @@ def _piece(file: Landed, batch: pa.RecordBatch, names: list[str], row: int) -> P
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    told = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    # what may be the cause follows
+    return told.partition(". ")[0][:300]
 
 
 def as_text(array: pa.Array) -> pa.Array:

@@ -7,17 +7,30 @@ import gzip
 import re
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import BinaryIO, cast
 
 import numpy as np
+import pyarrow as pa
 
 from loaders.attempt import BATCH_BYTES
-from loaders.formats.files import PAYLOAD_LIMIT, Landed, Unreadable
+from loaders.formats.files import PAYLOAD_LIMIT, Landed, Options, Unreadable
 from loaders.formats.raw import REPLACEMENT
 
 NEWLINE = b"\n"
 ANY_LINE_END = b"\r\n"
-_UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip", b"PAR1": "Parquet"}
+"""How what is no text begins."""
+
+
+def _undecodable(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    # becomes a byte that UTF-8 never holds: whoever cuts the text into lines rejects this one
+    return "\udcff", error.end
+
+
+codecs.register_error("undecodable", _undecodable)
 
 
 class LongLine(bytes):
@@ -25,18 +38,18 @@ class LongLine(bytes):
 
 
 def raw_blocks(file: Landed, limit: int) -> Iterator[bytes]:
-    """Yield a file's bytes, gunzipped when its name says so.
+    """Yield a file's bytes, decompressed when its name says so.
 
     Raises:
-        Unreadable: When the file is no gzip, is cut short, or holds more than `limit` bytes.
+        Unreadable: When the file is not compressed so, is cut short, or holds more than `limit` bytes.
     """
-    with cast(BinaryIO, (gzip.open if file.is_gzip else open)(file.path, "rb")) as opened:
+    with _stream(file) as opened:
         size = 0
         while True:
             try:
                 block = opened.read(BATCH_BYTES)
-            except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-                raise Unreadable("file_unreadable", f"gzip: {error}") from error
+            except (OSError, EOFError, zlib.error) as error:
+                raise Unreadable("file_unreadable", f"broken {file.compression or 'file'}: {error}") from error
             if not block:
                 return
             size += len(block)
@@ -45,26 +58,33 @@ def raw_blocks(file: Landed, limit: int) -> Iterator[bytes]:
             yield block
 
 
-def utf8_blocks(file: Landed, limit: int) -> Iterator[bytes]:
-    """Yield a file's content as UTF-8 without its BOM.
+def _stream(file: Landed) -> BinaryIO:
+    if file.compression == "zstd":
+        return cast(BinaryIO, pa.CompressedInputStream(pa.OSFile(str(file.path)), "zstd"))
+    return cast(BinaryIO, (gzip.open if file.compression else open)(file.path, "rb"))
 
-    UTF-16 with a BOM is re-encoded. Other bytes are passed on as they are: who cuts them into lines judges line by line.
+
+def utf8_blocks(file: Landed, options: Options) -> Iterator[bytes]:
+    """Yield a file's content as UTF-8 without its byte-order mark, which wins over the encoding of the options.
+
+    What is not UTF-8 is passed on as it is, and so that it can't be taken for UTF-8 what is not in another encoding: who cuts
+    the text into lines judges line by line.
 
     Raises:
-        Unreadable: After the blocks before the break were yielded.
+        Unreadable: After the blocks before the break were yielded; also when the content is no text.
     """
-    decoder = None
-    for number, block in enumerate(raw_blocks(file, limit)):
-        if number == 0 and block[:2] in _UTF16:
-            decoder = codecs.getincrementaldecoder(_UTF16[block[:2]])("replace")
-            block = block[2:]
-        elif number == 0:
-            block = block.removeprefix(codecs.BOM_UTF8)
-        if decoder:
-            block = decoder.decode(block).encode()
-        yield block
-    if decoder:
-        yield decoder.decode(b"", final=True).encode()
+    blocks = raw_blocks(file, options.max_object_bytes)
+    first = next(blocks, b"")
+    if packed := next((what for start, what in _PACKED.items() if first.startswith(start)), None):
+        raise Unreadable("file_unreadable", f"the content is {packed}, and the name says otherwise")
+    mark, encoding = next(
+        ((mark, name) for mark, name in _MARKS.items() if first.startswith(mark)), (b"", options.encoding)
+    )
+    blocks = chain([first[len(mark) :]], blocks)
+    if encoding == "utf-8":
+        return blocks
+    texts = codecs.iterdecode(blocks, encoding, "undecodable")
+    return (text.encode("utf-8", "surrogateescape") for text in texts)
 
 
 def line_chunks(blocks: Iterable[bytes], longest: int, ends: bytes = NEWLINE) -> Iterator[bytes]:

@@ -536,7 +536,6 @@ class PostgresSource(OneEndpoint):
     libraries: ClassVar[tuple[str, ...]] = ("adbc_driver_postgresql.dbapi",)
     open = open_postgres
     check = _check
-    retries_steps: ClassVar[bool] = False
 
     def location(self, day: date) -> str:
         """See `loaders.sources.Source`."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from loaders.formats.files import Landed, Options, Piece, open_file
+from loaders.formats.files import Landed, Options, Piece, Unreadable, open_file
 from loaders.formats.raw import column_names
 
 LIMIT = 50 * 1024**2
@@ -21,7 +21,7 @@ def land(folder: Path, name: str, body: bytes) -> Landed:
 
 
 def read(file: Landed, **options: Any) -> tuple[dict[int, Any], dict[int, tuple[str, str | None]]]:
-    """Return a file's good records and its rejected ones, by row number."""
+    """Return a file's good records and its rejected ones, by row number; where its rest can't be read, how that begins."""
     opened = open_file(file, Options(**{"max_object_bytes": LIMIT, **options}))
     return collect(opened.read(column_names(opened.names)))
 
@@ -30,17 +30,22 @@ def collect(pieces: Any) -> tuple[dict[int, Any], dict[int, tuple[str, str | Non
     """Return good records and rejected ones by row number."""
     good: dict[int, Any] = {}
     bad: dict[int, tuple[str, str | None]] = {}
-    for piece in pieces:
-        assert isinstance(piece, Piece)
-        first = piece.rows
-        rows = range(first, first + piece.count) if isinstance(first, int) else first.to_pylist()
-        names = list(piece.columns)
-        for index, row in enumerate(rows):
-            record = tuple(piece.columns[name][index].as_py() for name in names)
-            assert row not in good
-            good[row] = record[0] if names == ["payload"] else record
-        for rejected in piece.rejected:
-            bad[rejected.source_row] = (rejected.reason, rejected.payload)
+    try:
+        for piece in pieces:
+            assert isinstance(piece, Piece)
+            first = piece.rows
+            rows = range(first, first + piece.count) if isinstance(first, int) else first.to_pylist()
+            names = list(piece.columns)
+            for index, row in enumerate(rows):
+                record = tuple(piece.columns[name][index].as_py() for name in names)
+                assert row not in good
+                good[row] = record[0] if names == ["payload"] else record
+            for rejected in piece.rejected:
+                bad[rejected.source_row] = (rejected.reason, rejected.payload)
+    except Unreadable as error:
+        if not error.row:
+            raise
+        bad[error.row] = (error.code, error.payload)
     return good, bad
 
 

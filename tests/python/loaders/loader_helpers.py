@@ -23,9 +23,10 @@ import duckdb
 
 from loaders.attempt import Attempt, Deadline, Extraction, Stamp
 from loaders.events import Events
+from loaders.kinds import s3
 from loaders.kinds.postgres import PostgresCredentials, PostgresSource, PostgresTable
 from loaders.kinds.rest_api import RestApiSource
-from loaders.kinds.s3 import S3Credentials, S3Source
+from loaders.kinds.s3 import S3Source
 from loaders.run import RunSettings, run
 from loaders.sources import Source
 
@@ -80,27 +81,13 @@ class Bucket:
 
     def source(self, **changes: Any) -> S3Source:
         given: dict[str, Any] = {
-            "name": "lake",
             "bucket_url": f"s3://{self.name}",
             "path": "raw/{date:%Y/%m/%d}/",
-            "file_glob": "*",
-            "table": "events",
-            "columns": (),
-            "data_selector": None,
-            "csv_delimiter": ",",
-            "csv_header": True,
             "max_object_bytes": 100 * 1024**2,
-            "allow_empty": False,
             "timeout_s": 10,
-            "credentials": S3Credentials(
-                **S3_KEYS,
-                aws_session_token=None,
-                region_name="us-east-1",
-                endpoint_url=self.endpoint,
-                profile_name=None,
-            ),
+            "credentials": {**S3_KEYS, "endpoint_url": self.endpoint},
         }
-        return S3Source(**{**given, **changes})
+        return s3.read("lake", {**given, **changes}, "sources.lake")
 
 
 @dataclass

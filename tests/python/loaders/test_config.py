@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -15,7 +17,7 @@ from loaders.config import _secret_values, configured_source_names, read_sources
 from loaders.errors import ConfigurationError
 from loaders.kinds.postgres import PostgresSource
 from loaders.kinds.rest_api import RestApiSource
-from loaders.kinds.s3 import S3Source
+from loaders.kinds.s3 import FileTable, S3Source
 from loaders.redact import redact, register_secrets
 
 API = '[sources.api]\nkind = "rest_api"\nbase_url = "https://api.example.com"\n'
@@ -139,7 +141,14 @@ def test_the_commented_examples_are_valid():
         "secrets.toml",
         '[sources.shop.credentials]\npassword = "x"\n[sources.partner.auth]\ntoken = "x"\n',
     )
-    assert [source.name for source in read_sources()] == ["lake", "partner", "shop"]
+    assert [source.name for source in read_sources()] == ["files", "lake", "partner", "shop"]
+
+
+def test_every_key_of_files_stands_in_the_examples():
+    text = (ROOT / ".dlt" / "config.toml").read_text()
+    for key in (*fields(S3Source), *fields(FileTable)):
+        if key.name != "name":
+            assert re.search(rf"^# (# )?(\[sources\.\w+\.)?{key.name}\b", text, re.MULTILINE), key.name
 
 
 @pytest.mark.parametrize(
@@ -193,6 +202,10 @@ def test_the_commented_examples_are_valid():
             SHOP + "[sources.shop.tables.users]\ncursor = 'at'\nreference = true\n",
             ["sources.shop.tables.users.cursor = 'at'", "Remove cursor or reference"],
         ),
+        (f'{LAKE}encoding = "utf8mb4"\n', ["sources.lake.encoding = 'utf8mb4' is no encoding", "cp1252"]),
+        (f'{LAKE}encoding = "base64"\n', ["sources.lake.encoding = 'base64' is no encoding"]),
+        (f'{LAKE}csv_quote = "ab"\n', ["sources.lake.csv_quote = 'ab' is not one character", "'none'"]),
+        ('[sources.x]\nkind = "s3"\nbucket_url = "file://data"\n', ["'file://data' must look like", "file:///folder"]),
         ('[sources."My Lake"]\nkind = "s3"\n', ["'My Lake' is not a source name"]),
         ("[sources\n", ["config.toml is not valid TOML"]),
     ],
@@ -224,14 +237,31 @@ def test_lists_and_tables_come_as_text_from_the_environment(monkeypatch: pytest.
     api, lake = read_sources()
     assert isinstance(api, RestApiSource)
     assert isinstance(lake, S3Source)
-    assert (lake.columns, lake.csv_header, lake.max_record_bytes) == (("id", "amount"), False, 1000)
+    (files,) = lake.tables
+    assert (files.columns, files.csv_header, files.max_record_bytes) == (("id", "amount"), False, 1000)
     assert api.params == {"day": "{date:%d}", "empty": "", "n": "1", "all": "True"}
     assert api.paginator == {"type": "offset", "limit": 5}
     assert (api.timeout_s, api.path) == (1.5, "")
     monkeypatch.setenv("SOURCES__LAKE__COLUMNS", '["id", "a,b"]')
     (lake,) = read_sources(["lake"])
     assert isinstance(lake, S3Source)
-    assert lake.columns == ("id", "a,b")
+    assert lake.tables[0].columns == ("id", "a,b")
+
+
+def test_what_a_source_says_of_its_files_holds_for_all_its_tables():
+    own = '[sources.lake.tables.orders]\npath = "orders/"\n[sources.lake.tables.lines]\ncsv_delimiter = "|"\n'
+    write("config.toml", f'{LAKE}csv_delimiter = ";"\n{own}')
+    (lake,) = read_sources()
+    assert isinstance(lake, S3Source)
+    assert [(table.name, table.path, table.csv_delimiter) for table in lake.tables] == [
+        ("lines", "", "|"),
+        ("orders", "orders/", ";"),
+    ]
+    message = error_of(f"{LAKE}{own}csv_delimeter = 1\n")
+    assert "sources.lake.tables.lines.csv_delimeter is not a known key. Did you mean csv_delimiter?" in message
+    assert "sources.lake.pth is not a known key. Did you mean path?" in error_of(f'{LAKE}pth = "x"\n{own}')
+    assert "sources.lake.table names a source's only table" in error_of(f'{LAKE}table = "x"\n{own}')
+    assert "'My Orders' is not a table name" in error_of(f'{LAKE}[sources.lake.tables."My Orders"]\n')
 
 
 def test_an_unknown_source_is_named_with_the_known_ones():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date
 
-from loader_helpers import DAY, Answer, Bucket, Database, ScriptedApi
+from loader_helpers import DAY, S3_KEYS, Answer, Bucket, Database, ScriptedApi
 
 from loaders.config import read_sources
 from loaders.kinds.postgres import PostgresSource, PostgresTable
@@ -34,7 +34,7 @@ def test_s3_names_what_is_wrong(bucket: Bucket):
     (check,) = check_source(bucket.source(bucket_url="s3://no-such-bucket"), DAY)
     assert (check.name, check.ok) == ("list", False)
     assert "no such bucket" in check.detail
-    credentials = replace(bucket.source().credentials, endpoint_url="http://127.0.0.1:9")
+    credentials = {**S3_KEYS, "endpoint_url": "http://127.0.0.1:9"}
     (check,) = check_source(bucket.source(credentials=credentials), DAY)
     assert (check.name, check.ok) == ("reach", False)
     assert "Connection refused" in check.detail

@@ -67,7 +67,7 @@ def test_sound_and_careful_csv_readers_agree(tmp_path: Path):
 
 
 def test_csv_without_a_header_is_named_by_the_configuration(tmp_path: Path):
-    good, bad = csv_of(tmp_path, b"1,2\n3,4,5\n6,7", header=("x", "y"))
+    good, bad = csv_of(tmp_path, b"1,2\n3,4,5\n6,7", csv_header=False, columns=("x", "y"))
     assert good == {1: ("1", "2"), 3: ("6", "7")}
     assert bad == {2: ("csv_ragged_line", "3,4,5")}
 
@@ -128,3 +128,39 @@ def test_a_line_of_nothing_but_delimiters_is_a_record(tmp_path: Path):
     good, bad = csv_of(tmp_path, b'a\tb\n"1"\t2\n\t\n\xff\t1\n', csv_delimiter="\t")
     assert good == {1: ("1", "2"), 2: ("", "")}
     assert bad[3][0] == "undecodable_text"
+
+
+def test_a_wrong_delimiter_is_told_with_the_one_that_was_seen(tmp_path: Path):
+    for delimiter, body in ((",", b"id;name\n1;x\n"), (";", b"id\tname\n"), ("|", b"id,first, last\n")):
+        with pytest.raises(Unreadable) as caught:
+            csv_of(tmp_path, body, csv_delimiter=delimiter)
+        assert caught.value.code == "csv_delimiter"
+        assert f"csv_delimiter = {delimiter!r}" in caught.value.detail
+        assert "holds " + repr(next(mark for mark in ";\t," if mark.encode() in body)) in caught.value.detail
+    # one column it may be all the same
+    assert csv_of(tmp_path, b'"a;b"\n1\n') == ({1: ("1",)}, {})
+    assert csv_of(tmp_path, b"a b\n1;2\n") == ({1: ("1;2",)}, {})
+
+
+@pytest.mark.parametrize("stray", [b"", b"\xff|'x'\n"], ids=["sound", "careful"])
+def test_quotes_and_escapes_are_those_of_the_dialect(tmp_path: Path, stray: bytes):
+    body = stray + b"1|'a|b'\n2|'it''s\nme'\n3|\"c\n"
+    good, _ = csv_of(tmp_path, b"id|note\n" + body, csv_delimiter="|", csv_quote="'")
+    assert list(good.values()) == [("1", "a|b"), ("2", "it's\nme"), ("3", '"c')]
+    good, bad = csv_of(tmp_path, b"id|note\n" + stray + b'1|"a\n2|b"\n', csv_delimiter="|", csv_quote="none")
+    assert list(good.values()) == [("1", '"a'), ("2", 'b"')]
+    assert len(bad) == bool(stray)
+
+
+def test_an_escape_takes_its_meaning_from_a_delimiter_a_quote_and_a_line_end(tmp_path: Path):
+    body = rb"""id,note
+1,a\,b
+2,"say \"x\", y"
+3,two\
+lines
+4,plain
+5,"cut
+"""
+    good, bad = csv_of(tmp_path, body, csv_escape="\\")
+    assert good == {1: ("1", "a,b"), 2: ("2", 'say "x", y'), 3: ("3", "two\nlines"), 4: ("4", "plain")}
+    assert bad == {5: ("csv_unclosed_quote", '5,"cut')}

@@ -40,6 +40,24 @@ def test_a_latin1_line_is_rejected_with_its_bytes(tmp_path: Path):
     assert bad == {2: ("undecodable_text", '{"name":"Andr\\xe9"}')}
 
 
+def test_a_latin1_byte_in_a_document_costs_its_record_and_not_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    rows = [b'{"id": %d, "name": "Andr\xc3\xa9"}' % number for number in range(1, 2002)]
+    rows[999] = b'{"id": 1000, "name": "Andr\xe9"}'
+    body = b'{"items": [' + b", ".join(rows) + b"]}"
+    # blocks of a hundred bytes end in every place of a record
+    for size in (100, BATCH_BYTES):
+        monkeypatch.setattr(streams, "BATCH_BYTES", size)
+        good, bad = read(land(tmp_path, "a.json", body), data_selector="items")
+        assert bad == {1000: ("undecodable_text", '{"id": 1000, "name": "Andr\\xe9"}')}
+        assert good == {number: row.decode() for number, row in enumerate(rows, 1) if number != 1000}
+
+
+def test_a_byte_that_is_no_text_outside_of_a_text_breaks_the_document(tmp_path: Path):
+    good, bad = read(land(tmp_path, "a.json", b"[1, \xe9, 3]"))
+    assert good == {1: "1"}
+    assert bad == {2: ("json_broken", "\\xe9, 3]")}
+
+
 def test_nul_becomes_a_replacement_character(tmp_path: Path):
     good, _ = read(land(tmp_path, "a.jsonl", b'{"a":"x\x00y"}\n'))
     assert good == {1: '{"a":"x\ufffdy"}'}
@@ -102,7 +120,7 @@ def test_json_documents_are_cut_into_records(tmp_path: Path, body: str, selector
     assert not bad
 
 
-def test_what_follows_a_break_in_json_is_one_rejected_record(tmp_path: Path):
+def test_what_follows_a_break_in_json_is_told_as_unreadable(tmp_path: Path):
     file = land(tmp_path, "a.json", b'[{"a":1},{"b":2},{"c":')
     good, bad = read(file)
     assert good == {1: '{"a":1}', 2: '{"b":2}'}
@@ -156,10 +174,18 @@ def test_what_breaks_in_a_later_block_is_told_where_it_is(tmp_path: Path, monkey
 def test_a_member_without_its_colon_breaks_the_document(tmp_path: Path):
     good, bad = read(land(tmp_path, "a.json", b'{"items": [1], "x"=2}'), data_selector="items")
     assert good == {1: "1"}
-    assert bad == {2: ("json_broken", "=2}")}
+    assert bad == {2: ("json_broken", ', "x"=2}')}
 
 
 def test_a_line_above_the_cap_is_rejected_alone(tmp_path: Path):
     good, bad = read(land(tmp_path, "a.jsonl", b"1\n" + b"x" * 200 + b"\n\n3"), max_record_bytes=100)
     assert good == {1: "1", 4: "3"}
     assert bad[2][0] == "record_too_large"
+
+
+@pytest.mark.parametrize("size", [3, BATCH_BYTES])
+def test_a_return_alone_ends_a_line_where_there_are_no_newlines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+):
+    monkeypatch.setattr(streams, "BATCH_BYTES", size)
+    assert read(land(tmp_path, "a.jsonl", b"1\r\r22\r333")) == ({1: "1", 3: "22", 4: "333"}, {})

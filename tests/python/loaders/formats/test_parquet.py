@@ -83,7 +83,7 @@ def test_parquet_without_its_footer_is_unreadable(tmp_path: Path, keep: int):
     pq.write_table(pa.table({"a": ["x"] * 100}), path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(Unreadable) as caught:
-        open_file(Landed("a.parquet", path), Options(LIMIT))
+        open_file(Landed("a.parquet", path), Options(max_object_bytes=LIMIT))
     assert caught.value.code == "file_unreadable"
 
 
@@ -92,7 +92,7 @@ def test_parquet_that_decodes_to_too_much_is_refused(tmp_path: Path):
     pq.write_table(pa.table({"a": ["x" * 1000] * 5000}), path, use_dictionary=False)
     assert path.stat().st_size < 1_000_000
     with pytest.raises(Unreadable) as caught:
-        open_file(Landed("a.parquet", path), Options(1_000_000))
+        open_file(Landed("a.parquet", path), Options(max_object_bytes=1_000_000))
     assert caught.value.code == "file_too_large"
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from loader_helpers import DAY, FIXED, Bucket, load, make_attempt, read_rows, values
+from loader_helpers import DAY, FIXED, S3_KEYS, Bucket, load, make_attempt, read_rows, values
 
 from loaders.errors import SourceError
 from loaders.failures import classify
-from loaders.kinds import s3
+from loaders.kinds import s3, stores
 from loaders.kinds.s3 import open_s3, refusal
+from loaders.sources import changed_objects
 
 PREFIX = "raw/2025/11/16/"
 
@@ -72,7 +73,9 @@ def test_what_cannot_be_read_is_a_rejected_record(bucket: Bucket, tmp_path: Path
     bucket.put(PREFIX + "c.jsonl", b'"\xe9"\n{}\n')
     bucket.put(PREFIX + "d.xml", b"<x/>")
     bucket.put(PREFIX + "e.jsonl.gz", b"no gzip")
-    rows = read_rows(open_s3(bucket.source(), make_attempt(tmp_path)))
+    bucket.put(PREFIX + "f.json", b"[1, 2, {")
+    extraction = open_s3(bucket.source(), make_attempt(tmp_path))
+    rows = read_rows(extraction)
     assert values(rows, "source_object", "source_row", "reject_reason", "x", "payload") == [
         (PREFIX + "a.parquet", 0, "file_unreadable", None, None),
         (PREFIX + "b.csv", 1, None, "1", None),
@@ -81,8 +84,56 @@ def test_what_cannot_be_read_is_a_rejected_record(bucket: Bucket, tmp_path: Path
         (PREFIX + "c.jsonl", 2, None, None, "{}"),
         (PREFIX + "d.xml", 0, "format_unknown", None, None),
         (PREFIX + "e.jsonl.gz", 0, "file_unreadable", None, None),
+        (PREFIX + "f.json", 1, None, None, "1"),
+        (PREFIX + "f.json", 2, None, None, "2"),
+        (PREFIX + "f.json", 3, "json_broken", None, "{"),
     ]
     assert all(row["reject_detail"] for row in rows if row["reject_reason"])
+    # a line is a record lost, a file is not
+    lost = {each["object"]: each["reason"] for each in extraction.detail["incomplete"]}
+    assert list(lost) == [PREFIX + name for name in ("d.xml", "a.parquet", "e.jsonl.gz", "f.json")]
+    assert "footer" in lost[PREFIX + "a.parquet"]
+    assert "gzip" in lost[PREFIX + "e.jsonl.gz"]
+    assert lost[PREFIX + "f.json"].startswith("from record 3 on, no JSON")
+    assert extraction.detail["incomplete_count"] == 4
+
+
+def test_the_outcome_tells_an_unreadable_object_from_the_one_that_takes_its_place(bucket: Bucket, tmp_path: Path):
+    for name in ("a.parquet", "b.parquet", "c.parquet"):
+        bucket.put(PREFIX + name, b"no footer")
+    bucket.put(PREFIX + "d.csv", b"x\n1\n")
+    done = load([bucket.source()], tmp_path / "work").finished("lake")
+    assert done["status"] == "loaded"
+    assert (done["collected"], done["rejected"]) == (4, 3)
+    incomplete = done["detail"]["incomplete"]
+    listed = bucket.client.head_object(Bucket=bucket.name, Key=PREFIX + "a.parquet")
+    assert incomplete[0]["etag"] == listed["ETag"]
+    assert incomplete[0]["size"] == 9
+    assert changed_objects(bucket.source(), DAY, incomplete) == []
+    bucket.put(PREFIX + "a.parquet", parquet(x=["1"]))
+    bucket.client.delete_object(Bucket=bucket.name, Key=PREFIX + "b.parquet")
+    assert changed_objects(bucket.source(), DAY, incomplete) == [PREFIX + "a.parquet", PREFIX + "b.parquet"]
+    with pytest.raises(SourceError, match="no such bucket"):
+        changed_objects(bucket.source(bucket_url="s3://no-such-bucket"), DAY, incomplete)
+
+
+def test_a_day_that_can_be_read_is_not_incomplete(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.jsonl", b'"\xe9"\n{}\n')
+    done = load([bucket.source()], tmp_path / "work").finished("lake")
+    assert done["rejected"] == 1
+    assert "incomplete" not in done["detail"]
+
+
+def test_an_outcome_names_only_so_many_unreadable_objects_and_counts_all(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(s3, "MOST_TOLD", 2)
+    for number in range(5):
+        bucket.put(f"{PREFIX}{number}.parquet", b"no footer")
+    extraction = open_s3(bucket.source(), make_attempt(tmp_path))
+    assert len(read_rows(extraction)) == 5
+    assert len(extraction.detail["incomplete"]) == 2
+    assert extraction.detail["incomplete_count"] == 5
 
 
 def test_a_corrupt_part_of_a_parquet_file_rejects_the_rest(bucket: Bucket, tmp_path: Path):
@@ -109,11 +160,14 @@ def test_keys_that_leave_the_folder_are_refused(below: str):
 
 
 def test_a_refused_key_is_a_rejected_record_and_writes_nothing(bucket: Bucket, tmp_path: Path):
-    listed = [s3.ListedObject(PREFIX + "../../../evil.csv", '"e"', 1, "../../../evil.csv")]
-    attempt = make_attempt(tmp_path)
-    landed, rejected = s3._land(None, bucket.source(), listed, attempt)
-    assert not landed
-    assert [(each.reason, each.source_object) for each in rejected] == [("key_refused", PREFIX + "../../../evil.csv")]
+    bucket.put(PREFIX + "../../../evil.csv", b"x\n1\n")
+    bucket.put(PREFIX + "a.csv", b"x\n1\n")
+    extraction = open_s3(bucket.source(), make_attempt(tmp_path))
+    assert values(read_rows(extraction), "reject_reason", "source_object") == [
+        ("key_refused", PREFIX + "../../../evil.csv"),
+        (None, PREFIX + "a.csv"),
+    ]
+    assert [each["object"] for each in extraction.detail["incomplete"]] == [PREFIX + "../../../evil.csv"]
     assert not list(tmp_path.rglob("evil.csv"))
 
 
@@ -134,11 +188,10 @@ def test_glob_marks_and_hidden_names_choose_the_objects(bucket: Bucket, tmp_path
 
 
 def test_listing_goes_on_past_its_first_page(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(s3, "LIST_PAGE", 2)
+    monkeypatch.setattr(stores, "LIST_PAGE", 2)
     for number in range(7):
         bucket.put(f"{PREFIX}{number}.csv", b"x\n1\n")
-    client = s3.make_client(bucket.source(), make_attempt(tmp_path).deadline)
-    assert len(s3.list_objects(client, bucket.source(), DAY)) == 7
+    assert len(bucket.source().versions(DAY, make_attempt(tmp_path).deadline)) == 7
 
 
 def test_an_object_replaced_after_listing_is_listed_again(
@@ -169,7 +222,7 @@ def test_what_has_landed_is_not_fetched_again(bucket: Bucket, tmp_path: Path, mo
     bucket.put(PREFIX + "a.csv", b"x\n1\n")
     attempt = make_attempt(tmp_path)
     open_s3(bucket.source(), attempt)
-    monkeypatch.setattr(s3, "_fetch", None)
+    monkeypatch.setattr(s3, "_save", None)
     assert len(read_rows(open_s3(bucket.source(), attempt))) == 1
 
 
@@ -181,8 +234,7 @@ def test_a_missing_bucket_and_wrong_keys_are_not_tried_again(bucket: Bucket, tmp
 
 
 def test_an_endpoint_that_is_down_is_transient(bucket: Bucket, tmp_path: Path):
-    source = bucket.source()
-    credentials = type(source.credentials)(**{**vars(source.credentials), "endpoint_url": "http://127.0.0.1:9"})
+    credentials = {**S3_KEYS, "endpoint_url": "http://127.0.0.1:9"}
     with pytest.raises(Exception, match="connect") as caught:
         open_s3(bucket.source(credentials=credentials), make_attempt(tmp_path))
     failure = classify(caught.value, "listing")
@@ -311,3 +363,98 @@ def test_a_file_too_wide_for_the_table_is_rejected_and_leaves_no_column(bucket: 
     extraction = open_s3(bucket.source(), attempt)
     assert extraction.schemas["events"].names == ["x", "payload", *FIXED]
     assert values(read_rows(extraction), "reject_reason", "x") == [("too_many_columns", None), (None, "1")]
+
+
+def test_folders_named_as_hive_does_are_columns(bucket: Bucket, tmp_path: Path):
+    for folder, body in (
+        ("country=DE/day=1", b"x\n1\n"),
+        ("country=C%C3%B4te%20d%2FIvoire", b"x\n2\n"),
+        ("country=__HIVE_DEFAULT_PARTITION__", b"x\n3\n"),
+        ("plain", b"x,country\n4,FR\n"),
+    ):
+        bucket.put(f"{PREFIX}{folder}/a.csv", body)
+    bucket.put(f"{PREFIX}country=IT/a.jsonl", b"{}\n")
+    rows = read_rows(open_s3(bucket.source(), make_attempt(tmp_path / "on")))
+    assert sorted(values(rows, "x", "country", "day", "payload"), key=str) == sorted(
+        [
+            ("1", "DE", "1", None),
+            ("2", "Côte d/Ivoire", None, None),
+            ("3", None, None, None),
+            ("4", "FR", None, None),
+            (None, "IT", None, "{}"),
+        ],
+        key=str,
+    )
+    extraction = open_s3(bucket.source(hive_columns=False, file_glob="*=*"), make_attempt(tmp_path / "off"))
+    assert extraction.schemas["events"].names[:2] == ["x", "payload"]
+
+
+def test_several_tables_of_one_bucket_are_read_each_in_its_own_way(bucket: Bucket, tmp_path: Path):
+    bucket.put("orders/2025-11-16/a.csv", b"id;total\no1;5\n")
+    bucket.put("lines/2025-11-16/a.csv", b"l1|o1\n")
+    bucket.put("customers/all.json", b'{"items": [{"id": "c1"}, {"id": "c2"}]}')
+    bucket.put("refunds/readme.txt", b"")
+    tables = {
+        "orders": {"path": "orders/{date:%Y-%m-%d}/", "csv_delimiter": ";"},
+        "lines": {"path": "lines/", "csv_delimiter": "|", "csv_header": False, "columns": ["id", "order"]},
+        "refunds": {"path": "refunds/", "file_glob": "*.csv", "allow_empty": True, "columns": ["id"]},
+        "customers": {"path": "customers/all.json", "data_selector": "items", "reference": True},
+    }
+    source = bucket.source(path="", tables=tables)
+    loaded = load([source], tmp_path / "work")
+    done = loaded.finished("lake")
+    assert (done["status"], done["collected"]) == ("loaded", 2)
+    assert done["detail"]["tables"] == {"orders": 1, "lines": 1, "refunds": 0, "customers": 2}
+    assert loaded.query("select id, total, source_object, source_row from raw_lake.orders") == [
+        ("o1", "5", "orders/2025-11-16/a.csv", 1)
+    ]
+    assert loaded.query('select id, "order" from raw_lake.lines') == [("l1", "o1")]
+    assert loaded.query("select id from raw_lake.refunds") == []
+    assert loaded.query("select payload from raw_lake.customers order by 1") == [('{"id": "c1"}',), ('{"id": "c2"}',)]
+    landed = tmp_path / "work" / "landing" / "lake"
+    assert {str(path.relative_to(landed)) for path in landed.rglob("*.*")} == {
+        "orders/a.csv",
+        "lines/2025-11-16/a.csv",
+        "customers/all.json",
+    }
+    only = source.references()
+    assert only is not None
+    again = load([only], tmp_path / "again", run_id="run-2").finished("lake")
+    assert (again["status"], again["collected"], again["detail"]["tables"]) == ("loaded", 0, {"customers": 2})
+
+
+def test_each_table_has_to_have_its_own_objects(bucket: Bucket, tmp_path: Path):
+    bucket.put("a/x.csv", b"x\n1\n")
+    bucket.put("b/x.csv", b"x\n")
+    tables: dict[str, dict[str, Any]] = {"a": {"path": "a/"}, "b": {"path": "b/"}, "c": {"path": "c/"}}
+    with pytest.raises(SourceError, match=r"no objects below .*/c/") as caught:
+        open_s3(bucket.source(tables=tables), make_attempt(tmp_path / "1"))
+    assert caught.value.no_data
+    tables["c"]["allow_empty"] = True
+    done = load([bucket.source(tables=tables)], tmp_path / "2").finished("lake")
+    assert (done["status"], done.get("no_data")) == ("failed", True)
+    assert "b/ is empty" in done["reason"]
+    tables["b"]["allow_empty"] = True
+    assert load([bucket.source(tables=tables)], tmp_path / "3").finished("lake")["status"] == "loaded"
+
+
+def test_an_object_belongs_to_one_table(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "orders.csv", b"x\n1\n")
+    bucket.put(PREFIX + "lines.csv", b"x\n1\n")
+    tables = {"orders": {"file_glob": "orders*"}, "lines": {}}
+    with pytest.raises(SourceError, match=r"orders\.csv is an object of both lines and orders"):
+        open_s3(bucket.source(tables=tables), make_attempt(tmp_path))
+    tables["lines"]["file_glob"] = "lines*"
+    assert len(read_rows(open_s3(bucket.source(tables=tables), make_attempt(tmp_path)))) == 2
+
+
+def test_rows_of_mixed_formats_have_a_place_of_their_own(bucket: Bucket, tmp_path: Path):
+    bucket.put(PREFIX + "a.csv", b'x\n1\n\xff\n2,3\n"4\n5\n')
+    bucket.put(PREFIX + "a.jsonl", b"{}\n\n\xff\n{}\n")
+    bucket.put(PREFIX + "a.json", b'[1, "\xff", 2, {]')
+    bucket.put(PREFIX + "a.parquet", parquet(x=[b"1", b"\xff", b"3"]))
+    bucket.put(PREFIX + "b.parquet", b"")
+    bucket.put(PREFIX + "k=v/a.csv", b"x\n1\n2\n")
+    rows = read_rows(open_s3(bucket.source(), make_attempt(tmp_path)))
+    places = values(rows, "source_object", "source_row")
+    assert len(set(places)) == len(places) == 5 + 3 + 4 + 3 + 1 + 2
