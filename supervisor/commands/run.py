@@ -13,7 +13,7 @@ from supervisor.common.outcome import PUBLISHED_CODES, Outcome
 from supervisor.common.request import Request
 from supervisor.common.secrecy import register_known_secrets
 from supervisor.common.text import count, plural
-from supervisor.record.events import to_all
+from supervisor.record.events import Said, to_all
 from supervisor.run.backfill import Backfill, days_of, run_backfill
 from supervisor.run.command import run_day
 from supervisor.run.outcome import Result, guarded
@@ -68,8 +68,12 @@ def backfill(
 ) -> int:
     """Run several days."""
 
-    def run_one(asked: Request) -> Result:
-        return _run(asked, console_mode, lambda outlets: run_day(asked, outlets))
+    def run_one(asked: Request, position: str) -> Result:
+        def work(outlets: Outlets) -> Result:
+            outlets.emit(Said(position))
+            return run_day(asked, outlets)
+
+        return _run(asked, console_mode, work)
 
     def work(out: Terminal) -> int:
         done = run_backfill(request, days_of(*span), keep_going=keep_going, run=run_one)
@@ -101,17 +105,19 @@ def show_backfill(backfill: Backfill, out: Terminal) -> None:
             for one in backfill.outcomes
         ],
     )
-    open_days = [one for one in backfill.outcomes if one.exit_code != 0]
-    if not open_days:
+    if backfill.next_command is None:
         return
-    escalated = [one for one in open_days if one.status == Outcome.ESCALATED.status and one.summary]
-    for one in escalated:
-        assert one.summary is not None
-        out.line(f"Why {one.date} was not published:")
-        out.command(command_line(None, backfill.target, f"explain {one.summary.run_id}"))
-    span = f"--from {open_days[0].date} --to {open_days[-1].date}"
-    out.line(f"{plural(len(open_days), 'day')} left. To go on, once the cause is fixed:")
-    out.command(command_line(None, backfill.target, span, options=backfill.options))
+    for one in backfill.outcomes:
+        if one.status == Outcome.ESCALATED.status and one.summary:
+            out.line(f"Why {one.date} was not published:")
+            out.command(command_line(None, backfill.target, f"explain {one.summary.run_id}"))
+    ended: dict[str, list[str]] = {}
+    for one in backfill.open_days:
+        ended.setdefault(one.status, []).append(one.date.isoformat())
+    for status, days in ended.items():
+        out.line(f"{plural(len(days), 'day')} {status}: {', '.join(days)}")
+    out.line("To run only these days, once the cause is fixed:")
+    out.command(backfill.next_command)
 
 
 def _style(exit_code: int | None) -> str:
