@@ -19,6 +19,7 @@ from supervisor.run.command import run_day
 from supervisor.run.outcome import Result, guarded
 from supervisor.run.outlets import Outlets
 from supervisor.run.replay import run_replay
+from supervisor.run.workers import Workers
 from supervisor.show.alerts import Alerts, configured_addresses
 from supervisor.show.console import ConsoleMode, make_console
 from supervisor.show.report.write import ReportWriter
@@ -45,14 +46,16 @@ def _run(request: Request, console_mode: ConsoleMode, work: Callable[[Outlets], 
 
 def run(request: Request, console_mode: ConsoleMode, *, as_json: bool) -> int:
     """Run a day."""
-    return _ended(_run(request, console_mode, lambda outlets: run_day(request, outlets)), as_json)
+    workers = Workers(request.project_dir, request.target)
+    return _ended(_run(request, console_mode, lambda outlets: run_day(request, outlets, workers)), as_json)
 
 
 def replay(request: Request, console_mode: ConsoleMode, *, read_references: bool, as_json: bool) -> int:
     """Build a day again from the raw records that are there."""
+    workers = Workers(request.project_dir, request.target)
 
     def work(outlets: Outlets) -> Result:
-        return run_replay(request, outlets, read_references=read_references)
+        return run_replay(request, outlets, workers, read_references=read_references)
 
     return _ended(_run(request, console_mode, work), as_json)
 
@@ -67,16 +70,18 @@ def backfill(
     request: Request, span: tuple[date, date], console_mode: ConsoleMode, *, keep_going: bool, as_json: bool
 ) -> int:
     """Run several days."""
+    workers = Workers(request.project_dir, request.target, stay=True)
 
     def run_one(asked: Request, position: str) -> Result:
         def work(outlets: Outlets) -> Result:
             outlets.emit(Said(position))
-            return run_day(asked, outlets)
+            return run_day(asked, outlets, workers)
 
         return _run(asked, console_mode, work)
 
     def work(out: Terminal) -> int:
-        done = run_backfill(request, days_of(*span), keep_going=keep_going, run=run_one)
+        with workers:
+            done = run_backfill(request, days_of(*span), keep_going=keep_going, run=run_one)
         if as_json:
             print_json(done.as_dict())
         show_backfill(done, Terminal(sys.stderr))

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import psutil
 import pytest
-from end_to_end.helpers import ENGINE, PROJECT, Run, orchestrate
+from end_to_end.helpers import ENGINE, GOLDEN_DAY, PROJECT, SCALE, YESTERDAY, Run, events_csv, orchestrate
 from supervisor_asks import ask
 
 from supervisor.commands.run import show_backfill
@@ -130,6 +131,35 @@ def test_complete_days_are_skipped_and_the_others_are_run(golden: Run, tmp_path:
     assert len(list((tmp_path / "runs").iterdir())) == 1
     states = ask(tmp_path, "status", "--json").data["days"]
     assert [(day["date"], day["state"]) for day in states] == [("2025-11-16", "complete"), ("2025-11-17", "complete")]
+
+
+def test_processes_that_stay_publish_what_single_days_publish_and_are_replaced_when_killed(
+    small: Run, tmp_path: Path
+) -> None:
+    command = [
+        sys.executable,
+        str(PROJECT / "orchestrate.py"),
+        "--from",
+        YESTERDAY,
+        "--to",
+        GOLDEN_DAY,
+        "--archive",
+        "",
+    ]
+    env = {**os.environ, **ENGINE, "SANDBOX_SCALE": str(SCALE), "SANDBOX_FAULTS": "none", "DO_NOT_TRACK": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        kept: set[str] = set()
+        for line in process.stderr:
+            if "Day 2 of 2" in line:
+                staying = psutil.Process(process.pid).children()
+                kept = {child.cmdline()[2] for child in staying}
+                for child in staying:
+                    child.kill()
+    assert process.returncode == 0
+    # each worked for the first day and was there for the second
+    assert kept == {"supervisor.dbt.worker", "loaders.resident"}
+    assert events_csv(tmp_path) == events_csv(small.folder)
 
 
 @pytest.mark.parametrize(
