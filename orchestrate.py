@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 
 PROGRAM_DIR = Path(__file__).resolve().parent
 SANDBOX_SOURCES = {"api": "rest_api", "postgres": "postgres", "s3": "s3"}
+DAY_WORDS = re.compile(r"today|yesterday|(?P<ago>[0-9]{1,9}) days? ago")
 EXAMPLE = "python orchestrate.py --date 2025-11-16"
 EPILOG = f"""
+A day is one of the calendar in UTC, whatever the time zone of this machine: 2025-11-16, today, yesterday, "7 days ago".
+
 \b
 Exit codes:
 {chr(10).join(f"  {code}  {meaning}" for code, meaning in exit_code_lines())}
@@ -36,6 +40,7 @@ Ctrl-C ends with 130, SIGTERM with 143; run the same command again to continue; 
 \b
 Examples:
   python orchestrate.py --date 2025-11-16                      # end to end
+  python orchestrate.py --date yesterday                       # from cron: the day that is over in UTC
   python orchestrate.py --date 2025-11-16 --source-filter api  # one source
   python orchestrate.py --from 2025-11-01 --to 2025-11-16      # several days
   python orchestrate.py status                                 # what is there
@@ -43,15 +48,27 @@ Examples:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Day(click.ParamType[date]):
-    """A day as YYYY-MM-DD."""
+def today() -> date:
+    """The day that it is in UTC, read once a command: all its options mean the same."""
+    found: date = click.get_current_context().meta.setdefault(f"{__name__}.today", datetime.now(UTC).date())
+    return found
 
-    name = "YYYY-MM-DD"
+
+class Day(click.ParamType[date]):
+    """A day as YYYY-MM-DD, or in words: `today`, `yesterday`, `7 days ago`."""
+
+    name = "YYYY-MM-DD|today|yesterday"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
         """Return the day; fails with an example when it is none."""
         if isinstance(value, date):
             return value
+        if (words := DAY_WORDS.fullmatch(value.strip().lower())) is not None:
+            days = {"today": 0, "yesterday": 1}.get(words[0])
+            try:
+                return today() - timedelta(days=int(words["ago"]) if days is None else days)
+            except OverflowError:
+                self.fail(f"{value!r} is before the calendar. Try: {EXAMPLE}", param, ctx)
         try:
             if len(value) != 10:
                 raise ValueError(value)
@@ -298,7 +315,7 @@ def plan(day: date | None, target: str, goal_path: Path | None, as_json: bool) -
 
     place = make_place(target)
     goal = goal_path or place.project_dir / "goal.md"
-    sys.exit(answer(place, day or datetime.now(UTC).date(), goal, SANDBOX_SOURCES, as_json))
+    sys.exit(answer(place, day or today(), goal, SANDBOX_SOURCES, as_json))
 
 
 @main.command()
@@ -314,7 +331,7 @@ def check(day: date | None, target: str, as_json: bool) -> None:
 
     # what is tried once can't pass by itself, as the golden day's timeout does
     sandbox = functools.partial(sandbox_if_needed, default_faults="none")
-    sys.exit(answer(make_place(target), day or datetime.now(UTC).date(), sandbox, as_json))
+    sys.exit(answer(make_place(target), day or today(), sandbox, as_json))
 
 
 @main.command()

@@ -125,7 +125,8 @@ def main(arguments: Sequence[str], stream: TextIO) -> int:
     return 0
 
 
-if __name__ == "__main__":
+def work(arguments: Sequence[str]) -> NoReturn:
+    """Run one load as this process' only task, events on its standard output, and end the process."""
     # imports make a million objects that stay: collecting among them costs a tenth of the run
     gc.set_threshold(100_000, 50, 100)
     # Ctrl-C reaches the whole process group, and only the supervisor has something to say
@@ -137,7 +138,7 @@ if __name__ == "__main__":
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     code = 1
     try:
-        code = main(sys.argv[1:], events_stream)
+        code = main(arguments, events_stream)
     except SystemExit as ended:
         # --help
         code = 0 if ended.code is None else int(ended.code)
@@ -148,3 +149,7 @@ if __name__ == "__main__":
         # threads that were left behind must not keep the process alive
         sys.stderr.flush()
         os._exit(code)
+
+
+if __name__ == "__main__":
+    work(sys.argv[1:])

@@ -13,12 +13,13 @@ from supervisor.common.outcome import PUBLISHED_CODES, Outcome
 from supervisor.common.request import Request
 from supervisor.common.secrecy import register_known_secrets
 from supervisor.common.text import count, plural
-from supervisor.record.events import to_all
+from supervisor.record.events import Said, to_all
 from supervisor.run.backfill import Backfill, days_of, run_backfill
 from supervisor.run.command import run_day
 from supervisor.run.outcome import Result, guarded
 from supervisor.run.outlets import Outlets
 from supervisor.run.replay import run_replay
+from supervisor.run.workers import Workers
 from supervisor.show.alerts import Alerts, configured_addresses
 from supervisor.show.console import ConsoleMode, make_console
 from supervisor.show.report.write import ReportWriter
@@ -45,14 +46,16 @@ def _run(request: Request, console_mode: ConsoleMode, work: Callable[[Outlets], 
 
 def run(request: Request, console_mode: ConsoleMode, *, as_json: bool) -> int:
     """Run a day."""
-    return _ended(_run(request, console_mode, lambda outlets: run_day(request, outlets)), as_json)
+    workers = Workers(request.project_dir, request.target)
+    return _ended(_run(request, console_mode, lambda outlets: run_day(request, outlets, workers)), as_json)
 
 
 def replay(request: Request, console_mode: ConsoleMode, *, read_references: bool, as_json: bool) -> int:
     """Build a day again from the raw records that are there."""
+    workers = Workers(request.project_dir, request.target)
 
     def work(outlets: Outlets) -> Result:
-        return run_replay(request, outlets, read_references=read_references)
+        return run_replay(request, outlets, workers, read_references=read_references)
 
     return _ended(_run(request, console_mode, work), as_json)
 
@@ -67,12 +70,18 @@ def backfill(
     request: Request, span: tuple[date, date], console_mode: ConsoleMode, *, keep_going: bool, as_json: bool
 ) -> int:
     """Run several days."""
+    workers = Workers(request.project_dir, request.target, stay=True)
 
-    def run_one(asked: Request) -> Result:
-        return _run(asked, console_mode, lambda outlets: run_day(asked, outlets))
+    def run_one(asked: Request, position: str) -> Result:
+        def work(outlets: Outlets) -> Result:
+            outlets.emit(Said(position))
+            return run_day(asked, outlets, workers)
+
+        return _run(asked, console_mode, work)
 
     def work(out: Terminal) -> int:
-        done = run_backfill(request, days_of(*span), keep_going=keep_going, run=run_one)
+        with workers:
+            done = run_backfill(request, days_of(*span), keep_going=keep_going, run=run_one)
         if as_json:
             print_json(done.as_dict())
         show_backfill(done, Terminal(sys.stderr))
@@ -101,17 +110,19 @@ def show_backfill(backfill: Backfill, out: Terminal) -> None:
             for one in backfill.outcomes
         ],
     )
-    open_days = [one for one in backfill.outcomes if one.exit_code != 0]
-    if not open_days:
+    if backfill.next_command is None:
         return
-    escalated = [one for one in open_days if one.status == Outcome.ESCALATED.status and one.summary]
-    for one in escalated:
-        assert one.summary is not None
-        out.line(f"Why {one.date} was not published:")
-        out.command(command_line(None, backfill.target, f"explain {one.summary.run_id}"))
-    span = f"--from {open_days[0].date} --to {open_days[-1].date}"
-    out.line(f"{plural(len(open_days), 'day')} left. To go on, once the cause is fixed:")
-    out.command(command_line(None, backfill.target, span, options=backfill.options))
+    for one in backfill.outcomes:
+        if one.status == Outcome.ESCALATED.status and one.summary:
+            out.line(f"Why {one.date} was not published:")
+            out.command(command_line(None, backfill.target, f"explain {one.summary.run_id}"))
+    ended: dict[str, list[str]] = {}
+    for one in backfill.open_days:
+        ended.setdefault(one.status, []).append(one.date.isoformat())
+    for status, days in ended.items():
+        out.line(f"{plural(len(days), 'day')} {status}: {', '.join(days)}")
+    out.line("To run only these days, once the cause is fixed:")
+    out.command(backfill.next_command)
 
 
 def _style(exit_code: int | None) -> str:

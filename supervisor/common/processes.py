@@ -22,6 +22,11 @@ def python_path() -> str:
     return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
+def worker_environment() -> dict[str, str]:
+    """The environment of a process of ours that is started now."""
+    return {**os.environ, "PYTHONPATH": python_path()}
+
+
 class ChildTimeoutError(Exception):
     """Raised when a child said nothing more until the deadline; it has been stopped."""
 
@@ -58,7 +63,7 @@ class Child:
                 stderr=log,
                 text=True,
                 encoding="utf-8",
-                env={**os.environ, "PYTHONPATH": python_path(), **(environment or {})},
+                env={**worker_environment(), **(environment or {})},
                 start_new_session=True,
             )
         threading.Thread(target=self._read, daemon=True).start()
@@ -86,6 +91,24 @@ class Child:
         except OSError as error:
             raise ChildDiedError(self.last_words()) from error
 
+    def command(self, fields: Mapping[str, Any], log_path: Path, environment: Mapping[str, str]) -> None:
+        """Tell a resident child what to do next, with the environment and the log that this has; see `replies`."""
+        self._log_path = log_path
+        self.send({**fields, "environment": dict(environment), "log": str(log_path.resolve())})
+
+    def replies(self, timeout_s: float) -> Iterator[dict[str, Any]]:
+        """Yield what a resident child says to its next command, `done` as the last.
+
+        Raises:
+            ChildTimeoutError: As for `messages`.
+            ChildDiedError: It ended before it was done.
+        """
+        for message in self.messages(timeout_s):
+            yield message
+            if message["event"] == "done":
+                return
+        raise ChildDiedError(self.last_words())
+
     def messages(self, timeout_s: float) -> Iterator[dict[str, Any]]:
         """Yield what the child says until it ends or `timeout_s` seconds have passed.
 
@@ -107,6 +130,10 @@ class Child:
         """Wait for the end and return the exit code."""
         return self._process.wait()
 
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
     def stop(self) -> None:
         """End the child and all that it started, at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -119,3 +146,36 @@ class Child:
             return f"{self.module} ended without a word"
         lines = self._log_path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return " | ".join(lines[-count:]) or f"{self.module} ended without a word"
+
+
+class Errand:
+    """One command of a resident child that does each in a process of its own: followed like a `Child`."""
+
+    def __init__(self, resident: Child) -> None:
+        self._resident = resident
+        self._code: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the resident child."""
+        return self._resident.pid
+
+    def messages(self, timeout_s: float) -> Iterator[dict[str, Any]]:
+        """Yield what is said until the command ends; see `Child.messages`."""
+        for message in self._resident.messages(timeout_s):
+            if message["event"] == "done":
+                self._code = message["code"]
+                return
+            yield message
+
+    def wait(self) -> int:
+        """The exit code; that of the resident child when it ended itself."""
+        return self._resident.wait() if self._code is None else self._code
+
+    def stop(self) -> None:
+        """End the resident child with all that it does: the next command needs a new one."""
+        self._resident.stop()
+
+    def last_words(self) -> str:
+        """The last lines of the log, for an error message."""
+        return self._resident.last_words()

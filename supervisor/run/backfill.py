@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from supervisor.common.command_line import command_line
 from supervisor.common.errors import UsageError
 from supervisor.common.outcome import PUBLISHED_CODES, Outcome
 from supervisor.common.request import Request, days_between
@@ -25,6 +26,11 @@ class DayOutcome:
     exit_code: int | None
     summary: Summary | None = None
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether a rerun would find nothing to do; a limit that was missed takes nothing from the day."""
+        return self.exit_code == 0 or self.status == Outcome.SUCCESS.status
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {
@@ -39,11 +45,17 @@ class DayOutcome:
 
 @dataclass(frozen=True)
 class Backfill:
-    """How a backfill ended."""
+    """How a backfill ended.
+
+    Attributes:
+        options: Options that were given and that the next command repeats, with their values.
+        keep_going: Whether it was to go on after a day that failed.
+    """
 
     target: str
     outcomes: tuple[DayOutcome, ...]
     options: Mapping[str, str] = field(default_factory=dict)
+    keep_going: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -51,6 +63,20 @@ class Backfill:
         return max(
             (one.exit_code for one in self.outcomes if one.exit_code is not None), key=Outcome.severity, default=0
         )
+
+    @property
+    def open_days(self) -> list[DayOutcome]:
+        """The days that are not complete."""
+        return [one for one in self.outcomes if not one.is_complete]
+
+    @property
+    def next_command(self) -> str | None:
+        """The command that runs the open days and no other: complete ones between them are skipped. None without any."""
+        if not self.open_days:
+            return None
+        words = f"--from {self.open_days[0].date} --to {self.open_days[-1].date}"
+        words += " --keep-going" if self.keep_going else ""
+        return command_line(None, self.target, words, options=self.options)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -60,6 +86,7 @@ class Backfill:
             "from": self.outcomes[0].date.isoformat(),
             "to": self.outcomes[-1].date.isoformat(),
             "exit_code": self.exit_code,
+            "next_command": self.next_command,
             "days": [one.as_dict() for one in self.outcomes],
         }
 
@@ -76,20 +103,26 @@ def days_of(first: date, last: date) -> list[date]:
 
 
 def run_backfill(
-    request: Request, days: Sequence[date], *, keep_going: bool, run: Callable[[Request], Result]
+    request: Request, days: Sequence[date], *, keep_going: bool, run: Callable[[Request, str], Result]
 ) -> Backfill:
     """Run days in their order, the oldest first: an event that two of them deliver belongs to the first.
+
+    Args:
+        request: What is asked for of each day.
+        days: In their order.
+        keep_going: Whether it goes on after a day that was escalated or failed.
+        run: Runs a day; told where it stands among the others, such as "Day 3 of 7: 2025-11-03".
 
     It goes on after a partial day. A day that was escalated or failed stops it, unless it shall keep going; a wrong
     command, a lock that another run holds and a signal stop it always: every other day would meet the same.
     """
     outcomes: list[DayOutcome] = []
     stopped = False
-    for day in days:
+    for number, day in enumerate(days, start=1):
         if stopped:
             outcomes.append(DayOutcome(day, "NOT RUN", None))
             continue
-        result = run(replace(request, date=day))
+        result = run(replace(request, date=day), f"Day {number} of {len(days)}: {day}")
         status = (
             result.summary.status if result.summary else (Outcome.of_code(result.exit_code) or Outcome.FAILED).status
         )
@@ -97,4 +130,4 @@ def run_backfill(
         severity, failed = Outcome.severity(result.exit_code), Outcome.severity(Outcome.FAILED.exit_code)
         unpublished = result.exit_code not in PUBLISHED_CODES
         stopped = severity > failed or (unpublished and not keep_going)
-    return Backfill(request.target, tuple(outcomes), request.options)
+    return Backfill(request.target, tuple(outcomes), request.options, keep_going)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from supervisor.common.errors import UsageError
-from supervisor.common.processes import Child, ChildTimeoutError
+from supervisor.common.processes import Child, ChildTimeoutError, Errand
 from supervisor.plan.plan import Plan
 from supervisor.record.events import AttemptFailed, Emit, FellBack, SourceFinished, SourceProgress, SourceStarted
 from supervisor.record.ledger import LoadOutcome
+
+Start = Callable[[Sequence[str], Path], Child | Errand]
+_LOADERS: Start = partial(Child, "loaders")
 
 
 class Collector:
@@ -19,6 +23,7 @@ class Collector:
 
     Args:
         budget_s: Seconds for the whole phase; a source that is not done by then has failed.
+        start: Starts the loaders, from their arguments and the path of their log.
         references_only: Read the sources' reference tables and no records of the day.
         plan: Says how much of each source is handed over at once; without one the loaders' own default holds.
     """
@@ -32,6 +37,7 @@ class Collector:
         target: str,
         sources: Sequence[str],
         budget_s: float,
+        start: Start = _LOADERS,
         references_only: bool = False,
         plan: Plan | None = None,
     ) -> None:
@@ -44,8 +50,7 @@ class Collector:
         self._failures: dict[str, list[Mapping[str, Any]]] = {}
         self._fallbacks: dict[str, str] = {}
         self._decisions: list[tuple[str, str, str]] = []
-        self._child = Child(
-            "loaders",
+        self._child = start(
             [
                 *("--date", day.isoformat(), "--run-id", run_id, "--target", target, "--workdir", str(run_dir)),
                 *("--deadline-s", f"{max(0.1, budget_s):.1f}"),

@@ -21,6 +21,7 @@ from supervisor.run.leftovers import finish_leftovers
 from supervisor.run.outcome import Result
 from supervisor.run.outlets import Outlets
 from supervisor.run.replay import rebuild_later_days
+from supervisor.run.workers import Workers
 from supervisor.warehouse.base import Warehouse, WarehouseError
 from supervisor.warehouse.engines import open_warehouse
 from supervisor.warehouse.lock import run_lock
@@ -30,8 +31,13 @@ from supervisor.warehouse.retry import retry
 PATIENCE_S = 30.0
 
 
-def run_day(request: Request, outlets: Outlets) -> Result:
+def run_day(request: Request, outlets: Outlets, workers: Workers) -> Result:
     """Run a day, unless it is complete; then every later day that had published one of its events.
+
+    Args:
+        request: What is asked for.
+        outlets: Where everything goes that leaves the run.
+        workers: The processes that do the work.
 
     Raises:
         UsageError, GoalError, ConfigurationError: Something must be corrected before anything can run.
@@ -50,14 +56,14 @@ def run_day(request: Request, outlets: Outlets) -> Result:
         except WarehouseError as error:
             # nothing was started, and somebody must know
             asked = replace(request, sources=tuple(configured), source_filter=None)
-            summary = DayRun(asked, goal, warehouse, outlets, run_id, SourceIntake(())).give_up(error)
+            summary = DayRun(asked, goal, warehouse, outlets, workers, run_id, SourceIntake(())).give_up(error)
             return Result(summary.exit_code, summary)
         if not request.force and is_complete(before, configured):
             result = _nothing_to_do(request, before, warehouse, outlets)
         else:
-            result = _run(request, goal, declared, warehouse, outlets, run_id, before)
+            result = _run(request, goal, declared, warehouse, outlets, workers, run_id, before)
         # a run that was killed after its publish has left this undone
-        return rebuild_later_days(request, goal, warehouse, outlets, result)
+        return rebuild_later_days(request, goal, warehouse, outlets, workers, result)
 
 
 def _run(
@@ -66,6 +72,7 @@ def _run(
     declared: Declarations,
     warehouse: Warehouse,
     outlets: Outlets,
+    workers: Workers,
     run_id: str,
     before: DayState,
 ) -> Result:
@@ -75,7 +82,7 @@ def _run(
         wanted = check_filter(request.source_filter, sources)
         asked = replace(request, sources=tuple(sources), source_filter=wanted, notes=tuple(notes))
         intake = SourceIntake(sources_to_collect(asked, before))
-        summary = DayRun(asked, goal.bound_to(sources), warehouse, outlets, run_id, intake).execute(before)
+        summary = DayRun(asked, goal.bound_to(sources), warehouse, outlets, workers, run_id, intake).execute(before)
         return Result(summary.exit_code, summary)
 
 

@@ -11,7 +11,6 @@ from supervisor.common.errors import UsageError
 from supervisor.common.request import Request
 from supervisor.common.stopping import StopRequested
 from supervisor.dbt.artifacts import ArtifactError, published_tables
-from supervisor.dbt.client import Dbt
 from supervisor.goal.compile import Goal
 from supervisor.plan.budgets import DEFAULT_DEADLINE_S, HISTORY_DAYS
 from supervisor.plan.plan import Plan, make_plan
@@ -38,6 +37,7 @@ from supervisor.run.outcome import EscalationError
 from supervisor.run.outlets import Outlets
 from supervisor.run.publish import publish_day
 from supervisor.run.state import RunState
+from supervisor.run.workers import Workers
 from supervisor.warehouse import retry as warehouse_retry
 from supervisor.warehouse.base import Session, Warehouse, WarehouseError
 
@@ -80,13 +80,20 @@ class DayRun:
     """
 
     def __init__(
-        self, request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, run_id: str, intake: Intake
+        self,
+        request: Request,
+        goal: Goal,
+        warehouse: Warehouse,
+        outlets: Outlets,
+        workers: Workers,
+        run_id: str,
+        intake: Intake,
     ) -> None:
-        self.request, self.warehouse, self._intake = request, warehouse, intake
+        self.request, self.warehouse, self.workers, self._intake = request, warehouse, workers, intake
         run_dir = request.work_dir / "runs" / run_id
         run_dir.mkdir(parents=True)
         self.emit = to_all(Journal(run_dir / "decisions.jsonl"), outlets.emit)
-        self._meter = ResourceMeter()
+        self._meter = ResourceMeter(lambda: workers.pids, lambda: workers.forking)
         self.emit(RunStarted(run_id, run_dir, request.date, request.target, request.notes))
         self.clock = PhaseClock(goal.limits.deadline_s or DEFAULT_DEADLINE_S, self.emit)
         self.state = RunState(request, goal, run_id, self.clock, self._meter, self.emit)
@@ -150,14 +157,11 @@ class DayRun:
 
     def _run_phases(self, before: DayState) -> str:
         # dbt parses the project while the sources are being collected
-        dbt = Dbt(self.request.project_dir, self.state.run_dir, self.request.target)
-        try:
+        with self.workers.dbt(self.state.run_dir) as dbt:
             self._collect(before)
             loop = BuildLoop(self.state, dbt, self._read_figures)
             self._transform(loop)
             self._validate(loop)
-        finally:
-            dbt.close()
         status = "SUCCESS" if all(outcome.is_whole for outcome in self.state.outcomes.values()) else "PARTIAL"
         self._publish(status)
         return status

@@ -110,6 +110,7 @@ def collect(day: DayRun, sources: Sequence[str], *, references_only: bool = Fals
         target=day.request.target,
         sources=sources,
         budget_s=day.clock.remaining("collect"),
+        start=day.workers.loaders,
         references_only=references_only,
         plan=day.plan,
     )

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from supervisor.plan.plan import Plan
-
-MEMORY, THREADS, DEADLINE = "GOALKEEPER_MEMORY", "GOALKEEPER_THREADS", "GOALKEEPER_DEADLINE_S"
+from supervisor.warehouse.base import DEADLINE, MEMORY, THREADS
 
 
 def available_cores() -> int:

@@ -36,6 +36,7 @@ from supervisor.run.intake import collect
 from supervisor.run.outcome import EscalationError, Result
 from supervisor.run.outlets import Outlets
 from supervisor.run.state import RunState
+from supervisor.run.workers import Workers
 from supervisor.warehouse.base import Session, Warehouse
 from supervisor.warehouse.engines import open_warehouse
 from supervisor.warehouse.lock import run_lock
@@ -44,23 +45,26 @@ if TYPE_CHECKING:
     from supervisor.record.summary import Entity, Source, Summary
 
 
-def run_replay(request: Request, outlets: Outlets, *, read_references: bool) -> Result:
+def run_replay(request: Request, outlets: Outlets, workers: Workers, *, read_references: bool) -> Result:
     """Replay a day, then every later day that had published one of the records which belong to this day now.
 
     Args:
         request: As for a run; `source_filter` names the only source whose reference tables are read.
         outlets: Where everything goes that leaves the runs.
+        workers: The processes that do the work.
         read_references: Whether reference tables are read anew; without it no source is needed at all.
     """
     goal = load_goal(request.goal_path, read_declarations(request.project_dir).entities)
     warehouse = open_warehouse(request.target)
     run_id = new_run_id(request.work_dir)
     with run_lock(warehouse.lock_path(request.work_dir), run_id, warehouse):
-        result = _replay_day(request, goal, warehouse, outlets, run_id, read_references)
-        return rebuild_later_days(request, goal, warehouse, outlets, result)
+        result = _replay_day(request, goal, warehouse, outlets, workers, run_id, read_references)
+        return rebuild_later_days(request, goal, warehouse, outlets, workers, result)
 
 
-def rebuild_later_days(request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, result: Result) -> Result:
+def rebuild_later_days(
+    request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, workers: Workers, result: Result
+) -> Result:
     """After a day was published, build every later day again that has published one of its records as well.
 
     A record belongs to the first day that can publish it, whichever was run first. Their raw records are there, so no source is read.
@@ -81,7 +85,7 @@ def rebuild_later_days(request: Request, goal: Goal, warehouse: Warehouse, outle
         waiting.remove(day)
         outlets.emit(Said(f"{day} had published records that belong to an earlier day now: it is built again."))
         again = replace(request, date=day)
-        follower = _replay_day(again, goal, warehouse, outlets, new_run_id(request.work_dir), False)
+        follower = _replay_day(again, goal, warehouse, outlets, workers, new_run_id(request.work_dir), False)
         if follower.exit_code not in PUBLISHED_CODES:
             command = command_line(day, request.target, "replay", options=request.options)
             outlets.emit(Said(f"{day} has them still. Once the cause is fixed: {command}", is_error=True))
@@ -114,7 +118,13 @@ def overlapping_days(session: Session, day: date, entity: Entity) -> set[date]:
 
 
 def _replay_day(
-    request: Request, goal: Goal, warehouse: Warehouse, outlets: Outlets, run_id: str, read_references: bool
+    request: Request,
+    goal: Goal,
+    warehouse: Warehouse,
+    outlets: Outlets,
+    workers: Workers,
+    run_id: str,
+    read_references: bool,
 ) -> Result:
     before = read_state(warehouse, request.date)
     if not before.loads:
@@ -132,7 +142,7 @@ def _replay_day(
             notes=tuple(notes),
         )
         bound = goal.bound_to(asked.sources)
-        summary = DayRun(asked, bound, warehouse, outlets, run_id, intake).execute(before)
+        summary = DayRun(asked, bound, warehouse, outlets, workers, run_id, intake).execute(before)
         if summary.exit_code in PUBLISHED_CODES:
             outlets.emit(Said(_outcome_line(intake.replayed, summary)))
         return Result(summary.exit_code, summary)

@@ -15,6 +15,9 @@ from typing import Any, ClassVar
 
 from supervisor.warehouse.lock import Holder
 
+MEMORY, THREADS, DEADLINE = "GOALKEEPER_MEMORY", "GOALKEEPER_THREADS", "GOALKEEPER_DEADLINE_S"
+"""Variables with what a connection to an engine may use: memory, threads, seconds for a statement."""
+
 
 class WarehouseError(Exception):
     """Raised when the warehouse can't be opened or a statement fails; says which and what to do.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from end_to_end.helpers import GOLDEN_DAY, PROJECT, Run, rows
 
-from supervisor.dbt.client import Dbt
+from supervisor.dbt.client import Dbt, DbtWorker
 from supervisor.goal.compile import load_goal
 from supervisor.run.build import REBUILD
 
@@ -26,9 +26,9 @@ def dbt(small: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """dbt on a copy of the small day's warehouse."""
     shutil.copyfile(small.folder / "warehouse.duckdb", tmp_path / "warehouse.duckdb")
     monkeypatch.setenv("DUCKDB_PATH", str(tmp_path / "warehouse.duckdb"))
-    worker = Dbt(PROJECT, tmp_path, "duckdb")
-    yield worker
-    worker.close()
+    worker = DbtWorker(PROJECT, "duckdb")
+    yield Dbt(worker, tmp_path)
+    worker.stop()
 
 
 def day_of(folder: Path) -> dict[str, list[tuple[Any, ...]]]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from supervisor.run.meter import ResourceMeter
+from supervisor.run.meter import Pids, ResourceMeter
 
 MB = 10**6
 HOG = "import sys; kept = b'x' * int(sys.argv[1]); print('ready', flush=True); sys.stdin.read()"
@@ -28,8 +28,8 @@ def hog(megabytes: int) -> Iterator[None]:
 
 
 @contextmanager
-def metered() -> Iterator[ResourceMeter]:
-    meter = ResourceMeter()
+def metered(workers: Pids = frozenset, forking: Pids = frozenset) -> Iterator[ResourceMeter]:
+    meter = ResourceMeter(workers, forking)
     try:
         yield meter
     finally:
@@ -61,10 +61,56 @@ def test_children_that_were_there_before_do_not_count() -> None:
         assert meter.peak_mb < with_children - 390
 
 
+def test_a_worker_that_was_there_before_counts_with_its_processor_time_from_then_on() -> None:
+    busy = "import sys, time\nfor line in sys.stdin:\n end = time.process_time() + 0.3\n while time.process_time() < end: pass\n print()"
+    with subprocess.Popen(
+        [sys.executable, "-uc", busy], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as worker:
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+
+        def work() -> None:
+            print(file=worker.stdin)
+            worker.stdout.readline()
+
+        work()
+        with metered(lambda: frozenset({worker.pid})) as meter:
+            before = meter.cpu_seconds()
+            wait_until(lambda: meter.peak_mb > 0)
+            own = psutil.Process().memory_info().rss / MB
+            wait_until(lambda: meter.peak_mb > own + 0.5 * psutil.Process(worker.pid).memory_info().rss / MB)
+            work()
+            after = meter.cpu_seconds()
+            worker.stdin.close()
+            worker.wait()
+            # that it has ended by now makes nothing of what it did before this run's own
+            ended = meter.cpu_seconds()
+    assert before + 0.28 <= after
+    assert after - 0.02 <= ended <= after + 0.3
+
+
+def test_memory_that_a_worker_shares_with_its_forked_children_counts_once() -> None:
+    program = "import os, sys; kept = b'x' * 200_000_000; os.fork(); print('ready', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as fork:
+        assert fork.stdout is not None
+        assert [fork.stdout.readline(), fork.stdout.readline()] == ["ready\n"] * 2
+        pids = lambda: frozenset({fork.pid})  # noqa: E731
+        with metered(pids, pids) as meter:
+            wait_until(lambda: meter.peak_mb > 0)
+            own = psutil.Process().memory_info().rss / MB
+            wait_until(lambda: meter.peak_mb > own + 190)
+            assert meter.peak_mb < own + 390
+        fork.communicate()
+
+
 def test_processor_time_has_that_of_children_that_have_ended() -> None:
-    before = ResourceMeter.cpu_seconds()
+    meter = ResourceMeter()
+    meter.stop()
+    before = meter.cpu_seconds()
     subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
-    assert ResourceMeter.cpu_seconds() >= before + 0.3
+    assert meter.cpu_seconds() >= before + 0.3
 
 
 def test_a_meter_that_was_stopped_measures_nothing_more() -> None:
