@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from end_to_end.helpers import ENGINE, GOLDEN_DAY, SCALE, YESTERDAY, Run, load_day
+from end_to_end.helpers import GOLDEN_DAY, PROJECT, SCALE, YESTERDAY, Run, load_day
 from shared_days import shared_run
+from supervisor_alerts import channels
 
 from sandbox.process import running_sandbox
 
@@ -20,8 +23,20 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="session")
 def partial(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The golden day with the API down."""
-    return shared_run(tmp_path_factory, "partial", lambda folder: load_day(folder, faults="api=down"))
+    """A hundredth of the golden day with the API down, with a goal and an archive of one's own.
+
+    What it told people is in `received.json`.
+    """
+
+    def run(folder: Path) -> Run:
+        shutil.copy(PROJECT / "goal.md", folder / "my goal.md")
+        given = ("--goal", "my goal.md", "--archive", "kept here")
+        with channels() as (alerts, receiver):
+            day = load_day(folder, *given, faults="api=down", scale=SCALE, env=alerts)
+            (folder / "received.json").write_text(json.dumps(receiver.received), encoding="utf-8")
+        return day
+
+    return shared_run(tmp_path_factory, "partial", run)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +57,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, small_servers: dict[str, str
 def small_servers() -> Iterator[dict[str, str]]:
     """The environment of a run on a hundredth of the golden day, in which nothing goes wrong."""
     with running_sandbox(GOLDEN_DAY, SCALE) as environment:
-        yield environment | ENGINE
+        yield environment
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def orchestrate(folder: Path, *arguments: str, env: Mapping[str, str] | None = N
     done = subprocess.run(
         [sys.executable, str(PROJECT / "orchestrate.py"), *arguments],
         cwd=folder,
-        env={**clean, "DO_NOT_TRACK": "1", **(env or {})},
+        env={**clean, "DO_NOT_TRACK": "1", **ENGINE, **(env or {})},
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -63,10 +63,11 @@ def load_day(
     faults: str = "none",
     scale: float = 1,
     servers: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Run:
     """Run the main job, with its summary as JSON, on servers that are there already or on a sandbox of its own."""
-    env = {"SANDBOX_FAULTS": faults, "SANDBOX_SCALE": str(scale)} if servers is None else servers
-    return orchestrate(folder, "--date", day, "--json", *arguments, env=env)
+    sources = {"SANDBOX_FAULTS": faults, "SANDBOX_SCALE": str(scale)} if servers is None else servers
+    return orchestrate(folder, "--date", day, "--json", *arguments, env={**sources, **(env or {})})
 
 
 def copy_of(run: Run, folder: Path) -> Path:
