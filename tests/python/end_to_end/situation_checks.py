@@ -129,9 +129,9 @@ def without_report(outcome: Outcome) -> None:
 
 
 def engine_got_its_limits(outcome: Outcome) -> None:
-    # three quarters of 200 MB, since the goal's scale makes this a day that is handed over to the engine
+    # three fifths of 200 MB, since the days before it were small
     assert rows(outcome.folder, "select memory, threads from intermediate.int_engine") == [
-        ("143.0 MiB", min(4, len(os.sched_getaffinity(0))))
+        ("114.4 MiB", min(4, len(os.sched_getaffinity(0))))
     ]
     used = outcome.run.summary["peak_memory_mb"]
     (memory,) = [one for one in outcome.run.summary["criteria"] if one["metric"] == "peak_memory_mb"]

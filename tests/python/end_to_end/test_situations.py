@@ -137,7 +137,7 @@ SITUATIONS: dict[str, Situation] = {
         out=both(told("used up its budget"), stopped_in_time(120))),
     "the deadline is too short for the work": Situation(
         None, 4, "ESCALATED", goal=within(1), after_publishing=True, out=both(loaded(), too_late)),
-    "a published day is run again, needs more memory than the goal allows, and its report can't be written": Situation(
+    "a published day is run again, with little memory and no place for its report": Situation(
         (*CLEANSED, ("publish", "go on without the report")), 3, goal=goal_line("8GB RAM", "200MB RAM"),
         project=several(engine_settings, a_file_is_in_the_way), unmet=("peak_memory_mb",), after_publishing=True,
         out=both(engine_got_its_limits, without_report, published_the_same)),

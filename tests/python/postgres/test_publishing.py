@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from end_to_end.helpers import Run, orchestrate
 from postgres.helpers import GOLDEN_DAY, PROJECT, connect, dbt, export_postgres, query
 from postgres.tls_proxy import proxy
 
+from supervisor.dbt.client import Dbt
 from supervisor.record.ledger import is_recorded
 from supervisor.record.summary import Summary
 from supervisor.run.publish import PublishError, publish_day
@@ -41,16 +41,6 @@ WHO = """
 """
 
 
-@pytest.fixture(scope="module")
-def published(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The golden day, published."""
-    done = orchestrate(
-        tmp_path_factory.mktemp("run"), "--date", GOLDEN_DAY, "--target", "postgres", "--json", env=servers
-    )
-    assert done.exit_code == 0, done.errors[-3_000:]
-    return done
-
-
 @pytest.fixture
 def warehouse(servers: dict[str, str], published: Run) -> PostgresWarehouse:
     """The warehouse that holds it."""
@@ -63,6 +53,23 @@ def other(servers: dict[str, str]) -> Iterator[Any]:
     connection = connect(servers)
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def worker(servers: dict[str, str], published: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dbt]:
+    """dbt on the warehouse that holds it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in servers.items():
+            if name.startswith("POSTGRES_"):
+                patch.setenv(name, value)
+        one = Dbt(PROJECT, tmp_path_factory.mktemp("dbt"), "postgres")
+    yield one
+    one.close()
+
+
+def run_models(worker: Dbt, publish: str, *models: str) -> None:
+    done = worker.invoke("run", ["run", "--select", *models], {"load_date": GOLDEN_DAY, "publish": publish}, 120)
+    assert {(one.name, one.status) for one in done.results} == {(name, "success") for name in models}
 
 
 def warehouse_at(env: dict[str, str], port: int | None = None) -> PostgresWarehouse:
@@ -433,28 +440,18 @@ def _end_holder(connection: Any, run_id: str) -> None:
 
 
 def test_a_column_that_a_release_adds_leaves_the_published_days_as_they_are(
-    servers: dict[str, str], published: Run, other: Any, tmp_path: Path
+    worker: Dbt, published: Run, other: Any
 ) -> None:
     before = query(other, WHO)
     # an older release that did not have these
     query(other, "alter table analytics.events drop column is_late")
     query(other, "alter table quality.quality_scores drop column threshold")
-    arguments = [
-        "run",
-        "--select",
-        "events",
-        "quality_scores",
-        "--vars",
-        json.dumps({"load_date": GOLDEN_DAY, "publish": "together"}),
-    ]
-    dbt(PROJECT, servers, "postgres", *arguments, output=tmp_path)
+    run_models(worker, "together", "events", "quality_scores")
     assert query(other, "select count(*), count(is_late) from analytics.events") == [(3_331, 0)]
     assert query(other, WHO) == before
 
 
-def test_whoever_merges_old_days_keeps_publishing(
-    servers: dict[str, str], published: Run, other: Any, tmp_path: Path
-) -> None:
+def test_whoever_merges_old_days_keeps_publishing(worker: Dbt, published: Run, other: Any) -> None:
     query(other, "begin")
     query(other, "alter table analytics.events detach partition day_partitions.analytics_events_2025_11_16")
     query(
@@ -463,8 +460,7 @@ def test_whoever_merges_old_days_keeps_publishing(
     )
     query(other, "insert into analytics.events select * from day_partitions.analytics_events_2025_11_16")
     query(other, "commit")
-    arguments = ["run", "--select", "events", "--vars", json.dumps({"load_date": GOLDEN_DAY, "publish": "each"})]
-    dbt(PROJECT, servers, "postgres", *arguments, output=tmp_path)
+    run_models(worker, "each", "events")
     assert query(other, "select count(*) from day_partitions.events_2025") == [(3_331,)]
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from end_to_end.helpers import ENGINE, PROJECT, Run, orchestrate
+from end_to_end.helpers import PROJECT, Run, orchestrate
 from supervisor_asks import ask
 
 from supervisor.common.request import Request, days_between
@@ -78,7 +78,7 @@ def test_it_goes_on_after_a_partial_day_and_stops_at_an_escalated_one(
 
 def test_complete_days_are_skipped_and_the_others_are_run(golden: Run, tmp_path: Path) -> None:
     shutil.copy(golden.folder / "warehouse.duckdb", tmp_path)
-    env = {"SANDBOX_SCALE": "0.01", "SANDBOX_FAULTS": "none", **ENGINE}
+    env = {"SANDBOX_SCALE": "0.01", "SANDBOX_FAULTS": "none"}
     run = orchestrate(tmp_path, "--from", "2025-11-16", "--to", "2025-11-17", "--json", "--archive", "", env=env)
     assert run.exit_code == 0, run.errors
     assert [day["status"] for day in run.summary["days"]] == ["NOTHING_TO_DO", "SUCCESS"]
