@@ -62,9 +62,11 @@ def test_the_day_is_published_without_the_api(partial: Run) -> None:
     assert rows(partial.folder, "select count(*) from analytics.events") == [(published,)]
 
 
-def test_three_tries_with_two_and_four_seconds_between_are_decided_and_said(partial: Run) -> None:
-    retries = [d["decision"] for d in partial.summary["decisions"] if d["decision"].startswith("retry")]
-    assert retries == ["retry in 2 s", "retry in 4 s"]
+def test_three_tries_and_the_fallback_are_decided_and_said(partial: Run) -> None:
+    decisions = [one["decision"] for one in partial.summary["decisions"] if one["phase"] == "collect"]
+    assert decisions[:2] == ["retry in 2 s", "retry in 4 s"]
+    assert decisions[2].startswith("fall back to http")
+    assert decisions[3:] == ["go on without it"]
     assert "Attempt 3" in partial.errors
 
 

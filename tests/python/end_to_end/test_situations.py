@@ -153,14 +153,17 @@ SITUATIONS: dict[str, Situation] = {
 
 # run by `make soak`: each keeps a promise that is kept in small by another row, or by a test, in `make test`
 GOLDEN_RETRY = "end_to_end/test_golden_day.py::test_decisions_are_recorded_with_their_evidence"
-REPLAY, BUILD = "supervisor/run/test_replay.py", "supervisor/run/test_build.py"
+PARTIAL, REPLAY = "end_to_end/test_partial_day.py", "supervisor/run/test_replay.py"
+BUILD = "supervisor/run/test_build.py"
 HANGING_DBT = "end_to_end/test_iterations.py::test_a_dbt_that_hangs_is_stopped_at_its_budget"
 SOAK = {
     "the API answers 429, then 500, then well": GOLDEN_RETRY,
     "the API resets a page, then cuts one short, then answers well": GOLDEN_RETRY,
     "the API answers with a page of HTML, then with an error object, then well": GOLDEN_RETRY,
-    "the API's primary endpoint is down": "two of three sources are down",
-    "PostgreSQL ends the connection in the middle, then serves": "two of three sources are down",
+    "the API's primary endpoint is down":
+        "loaders/kinds/test_rest_api.py::test_the_fallback_is_asked_once_and_gives_the_same_rows",
+    "two of three sources are down": f"{PARTIAL}::test_three_tries_and_the_fallback_are_decided_and_said",
+    "PostgreSQL ends the connection in the middle, then serves": GOLDEN_RETRY,
     "PostgreSQL refuses the right to read": "the API has no records for the day, and two S3 files can't be read",
     "S3 and PostgreSQL hang":
         "loaders/test_loaders_run.py::test_a_hung_source_is_left_behind_and_the_others_are_loaded",

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from end_to_end.helpers import SCALE, Run, orchestrate
 from postgres.helpers import GOLDEN_DAY
-from postgres.same_day import Content, read_postgres
+from postgres.same_day import First, read_postgres
+from postgres.tls_proxy import proxy
 
 from sandbox.process import running_sandbox
 
@@ -20,15 +21,23 @@ def servers() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def first(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Content]:
-    """The golden day, published, and what it was before any test changed it."""
+def first(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> First:
+    """The golden day, published, with all that was sent for it."""
     folder = tmp_path_factory.mktemp("run")
-    done = orchestrate(folder, "--date", GOLDEN_DAY, "--target", "postgres", "--json", env=servers)
-    assert done.exit_code == 0, done.errors[-3_000:]
-    return done, read_postgres(servers, GOLDEN_DAY, folder)
+    sent: list[bytes] = []
+
+    def listen(piece: bytes) -> str:
+        sent.append(piece)
+        return ""
+
+    with proxy(servers["POSTGRES_HOST"], int(servers["POSTGRES_PORT"]), cut=listen) as port:
+        through = {**servers, "POSTGRES_PORT": str(port), "SOURCES__POSTGRES__CREDENTIALS__PORT": str(port)}
+        run = orchestrate(folder, "--date", GOLDEN_DAY, "--target", "postgres", "--json", env=through)
+    assert run.exit_code == 0, run.errors[-3_000:]
+    return First(run, read_postgres(servers, GOLDEN_DAY, folder), b" ".join(b"".join(sent).split()))
 
 
 @pytest.fixture(scope="session")
-def published(first: tuple[Run, Content]) -> Run:
+def published(first: First) -> Run:
     """The golden day, published."""
-    return first[0]
+    return first.run

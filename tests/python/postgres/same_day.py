@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from end_to_end.helpers import Run
 from postgres.helpers import connect, export_duckdb, export_postgres, query
 
 _RECORD = "entity, source, source_object, source_row, record_key"
@@ -37,6 +38,20 @@ class Content:
 
     events: Path
     tables: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class First:
+    """The first run of the golden day on a server.
+
+    Attributes:
+        content: What was published, before any test changed it.
+        sent: All that the run sent to the server, its blanks made one.
+    """
+
+    run: Run
+    content: Content
+    sent: bytes
 
 
 def read_postgres(env: Mapping[str, str], day: str, folder: Path) -> Content:

@@ -48,8 +48,8 @@ def day(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """A day from the same records in both engines; the hundredth of the golden one is published in both already."""
     load_date, scale = request.param
     if (load_date, scale) == (GOLDEN_DAY, SCALE):
-        (on_server, there), small = request.getfixturevalue("first"), request.getfixturevalue("small")
-        runs, content = {"duckdb": small, "postgres": on_server}, {"postgres": there}
+        first, small = request.getfixturevalue("first"), request.getfixturevalue("small")
+        runs, content = {"duckdb": small, "postgres": first.run}, {"postgres": first.content}
         yield SameDay(runs, content | {"duckdb": read_duckdb(small.folder, load_date)})
         return
     folders = {target: tmp_path_factory.mktemp(target) for target in TARGETS}

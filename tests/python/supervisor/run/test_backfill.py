@@ -76,7 +76,21 @@ def test_it_goes_on_after_a_partial_day_and_stops_at_an_escalated_one(
     assert done.exit_code == exit_code
 
 
-def test_complete_days_are_skipped_and_the_others_are_run(golden: Run, tmp_path: Path) -> None:
+def test_complete_days_are_skipped_and_the_others_are_run(small: Run, tmp_path: Path) -> None:
+    shutil.copy(small.folder / "warehouse.duckdb", tmp_path)
+    env = {"SANDBOX_SCALE": "0.01", "SANDBOX_FAULTS": "s3=missing,postgres=missing,api=empty"}
+    run = orchestrate(tmp_path, "--from", "2025-11-15", "--to", "2025-11-17", "--json", "--archive", "", env=env)
+    assert run.exit_code == 4, run.errors
+    assert [day["status"] for day in run.summary["days"]] == ["NOTHING_TO_DO", "NOTHING_TO_DO", "ESCALATED"]
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+    states = ask(tmp_path, "status", "--json").data["days"]
+    assert [(day["date"], day["state"]) for day in states] == [
+        ("2025-11-15", "complete"), ("2025-11-16", "complete"), ("2025-11-17", "escalated"),
+    ]  # fmt: skip
+
+
+@pytest.mark.soak
+def test_a_complete_day_is_skipped_and_the_next_one_is_published(golden: Run, tmp_path: Path) -> None:
     shutil.copy(golden.folder / "warehouse.duckdb", tmp_path)
     env = {"SANDBOX_SCALE": "0.01", "SANDBOX_FAULTS": "none"}
     run = orchestrate(tmp_path, "--from", "2025-11-16", "--to", "2025-11-17", "--json", "--archive", "", env=env)
