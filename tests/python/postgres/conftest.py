@@ -1,4 +1,4 @@
-"""One sandbox with a warehouse, and the day that is published in it, for all tests that ask for them."""
+"""Sandboxes with a warehouse: an empty one for each module that asks for one, and one in which the day is published."""
 
 from __future__ import annotations
 
@@ -13,15 +13,22 @@ from postgres.tls_proxy import proxy
 from sandbox.process import running_sandbox
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def servers() -> Iterator[dict[str, str]]:
-    """The environment of a hundredth of the golden day, with a PostgreSQL warehouse that is empty at first."""
+    """The environment of a hundredth of the golden day, with an empty PostgreSQL warehouse."""
     with running_sandbox(GOLDEN_DAY, scale=SCALE, warehouse=True) as env:
         yield env
 
 
 @pytest.fixture(scope="session")
-def first(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> First:
+def golden_servers() -> Iterator[dict[str, str]]:
+    """The same, for all modules that look at the day that is published there."""
+    with running_sandbox(GOLDEN_DAY, scale=SCALE, warehouse=True) as env:
+        yield env
+
+
+@pytest.fixture(scope="session")
+def first(golden_servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> First:
     """The golden day, published, with all that was sent for it."""
     folder = tmp_path_factory.mktemp("run")
     sent: list[bytes] = []
@@ -30,11 +37,11 @@ def first(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
         sent.append(piece)
         return ""
 
-    with proxy(servers["POSTGRES_HOST"], int(servers["POSTGRES_PORT"]), cut=listen) as port:
-        through = {**servers, "POSTGRES_PORT": str(port), "SOURCES__POSTGRES__CREDENTIALS__PORT": str(port)}
+    with proxy(golden_servers["POSTGRES_HOST"], int(golden_servers["POSTGRES_PORT"]), cut=listen) as port:
+        through = {**golden_servers, "POSTGRES_PORT": str(port), "SOURCES__POSTGRES__CREDENTIALS__PORT": str(port)}
         run = orchestrate(folder, "--date", GOLDEN_DAY, "--target", "postgres", "--json", env=through)
     assert run.exit_code == 0, run.errors[-3_000:]
-    return First(run, read_postgres(servers, GOLDEN_DAY, folder), b" ".join(b"".join(sent).split()))
+    return First(run, read_postgres(golden_servers, GOLDEN_DAY, folder), b" ".join(b"".join(sent).split()))
 
 
 @pytest.fixture(scope="session")

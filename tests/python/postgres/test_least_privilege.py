@@ -9,11 +9,10 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from end_to_end.helpers import SCALE, Run, orchestrate
+from end_to_end.helpers import Run, orchestrate
 from postgres.helpers import GOLDEN_DAY, PROJECT, connect, query
 from postgres.tls_proxy import make_certificates, proxy
 
-from sandbox.process import running_sandbox
 from supervisor.warehouse.postgres import PostgresSettings, PostgresWarehouse
 
 LOGINS = {"goalkeeper_loader": "loads-only", "goalkeeper_transformer": "builds-only", "analyst": "reads-only"}
@@ -35,13 +34,6 @@ class Roles:
     before: list[str]
     after: list[str]
     run: Run
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, str]]:
-    """A sandbox of its own, whose warehouse nobody has used."""
-    with running_sandbox(GOLDEN_DAY, scale=SCALE, warehouse=True) as env:
-        yield env
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,11 @@ WHO = """
 """
 
 
+@pytest.fixture(scope="module")
+def servers(golden_servers: dict[str, str]) -> dict[str, str]:
+    return golden_servers
+
+
 @pytest.fixture
 def warehouse(servers: dict[str, str], published: Run) -> PostgresWarehouse:
     """The warehouse that holds it."""
