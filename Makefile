@@ -10,15 +10,18 @@ export PYTHONDONTWRITEBYTECODE :=
 # the checks side by side
 MAKEFLAGS += --jobs=2
 
-.PHONY: demo test soak check style types sql bench docs lock format clean
+.PHONY: demo test pytest soak check style types sql bench docs lock format clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python orchestrate.py --date $(DATE) --target $(TARGET)
 
-# the longest files come first and each stays with one worker, which has their days and servers
+# each file stays with one worker, which has its days and servers; tests/python/conftest.py puts the longest first
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test: check
+# the tests begin while the slowest check is still at it
+test: check pytest
+
+pytest: $(VENV)/.ready
 	$(PYTEST)
 
 soak: $(VENV)/.ready
@@ -46,10 +49,10 @@ format: $(VENV)/.ready
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# set-up happens once, and again when the lock changes
+# set-up happens once, and again when the lock changes; Python compiles what is used, when it is used first
 $(VENV)/.ready: requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --no-deps -r requirements.lock
 	@touch $@
 
 # needs uv; no index address ends up in the lock

@@ -1,10 +1,13 @@
-"""A real channel for alerts, on this machine."""
+"""Real channels for alerts, on this machine."""
 
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -37,3 +40,12 @@ class Receiver:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+@contextmanager
+def channels() -> Iterator[tuple[dict[str, str], Receiver]]:
+    """The environment of a run that tells two channels, a dead one and then one that works; and the latter."""
+    with closing(socket.socket()) as unused, closing(Receiver()) as receiver:
+        unused.bind(("127.0.0.1", 0))
+        dead = f"json://user:{CANARY}@127.0.0.1:{unused.getsockname()[1]}/"
+        yield {"GOALKEEPER_ALERTS": f"{dead},{receiver.address}"}, receiver

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from end_to_end.helpers import PROJECT
@@ -13,20 +12,32 @@ from end_to_end.helpers import PROJECT
 from supervisor.run.build import TEST
 
 
-def listed_tests(folder: Path, *selection: str) -> set[str]:
-    command = [sys.executable, "-m", "dbt.cli.main", "--quiet", "ls", "--resource-type", "test", *selection]
-    paths = ["--project-dir", str(PROJECT), "--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
-    env = {**os.environ, "DBT_PROFILES_DIR": str(PROJECT / "profiles"), "DUCKDB_PATH": str(folder / "warehouse.duckdb")}
-    done = subprocess.run([*command, *paths], env=env, cwd=folder, capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+@pytest.fixture
+def dbt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """dbt with the project parsed."""
+    from dbt.cli.main import dbtRunner
+
+    monkeypatch.setenv("DUCKDB_PATH", str(folder / "warehouse.duckdb"))
+    return dbtRunner(manifest=dbtRunner().invoke(["parse", *paths(folder)]).result)
 
 
-def test_the_tag_of_the_validate_phase_selects_every_test_that_the_phase_runs(folder: Path) -> None:
+def paths(folder: Path) -> list[str]:
+    project = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT / "profiles")]
+    return ["--quiet", *project, "--target-path", str(folder / "target"), "--log-path", str(folder / "logs")]
+
+
+def listed_tests(dbt: Any, folder: Path, *selection: str) -> set[str]:
+    found = dbt.invoke(["ls", "--resource-type", "test", *selection, *paths(folder)])
+    assert found.success, found.exception
+    return set(found.result)
+
+
+def test_the_tag_of_the_validate_phase_selects_every_test_that_the_phase_runs(dbt: Any, folder: Path) -> None:
     # the phase selects nothing, so it runs all data tests
     assert TEST.select is None
-    tests = listed_tests(folder)
+    tests = listed_tests(dbt, folder)
     assert len(tests) > 1
-    assert listed_tests(folder, "--select", "tag:validate") == tests
+    assert listed_tests(dbt, folder, "--select", "tag:validate") == tests
 
 
 @pytest.mark.parametrize(

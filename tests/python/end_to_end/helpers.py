@@ -39,7 +39,13 @@ class Run:
         return content
 
 
-def orchestrate(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 300) -> Run:
+def orchestrate(
+    folder: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    engine: Mapping[str, str] = ENGINE,
+    timeout_s: float = 300,
+) -> Run:
     """Run `python orchestrate.py` in a folder, as from a terminal that is none."""
     clean = {
         k: v for k, v in os.environ.items() if not k.startswith(("SANDBOX_", "SOURCES__", "DUCKDB_", "GOALKEEPER_"))
@@ -47,7 +53,7 @@ def orchestrate(folder: Path, *arguments: str, env: Mapping[str, str] | None = N
     done = subprocess.run(
         [sys.executable, str(PROJECT / "orchestrate.py"), *arguments],
         cwd=folder,
-        env={**clean, "DO_NOT_TRACK": "1", **(env or {})},
+        env={**clean, "DO_NOT_TRACK": "1", **engine, **(env or {})},
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -63,10 +69,12 @@ def load_day(
     faults: str = "none",
     scale: float = 1,
     servers: Mapping[str, str] | None = None,
+    env: Mapping[str, str] | None = None,
+    engine: Mapping[str, str] = ENGINE,
 ) -> Run:
     """Run the main job, with its summary as JSON, on servers that are there already or on a sandbox of its own."""
-    env = {"SANDBOX_FAULTS": faults, "SANDBOX_SCALE": str(scale)} if servers is None else servers
-    return orchestrate(folder, "--date", day, "--json", *arguments, env=env)
+    sources = {"SANDBOX_FAULTS": faults, "SANDBOX_SCALE": str(scale)} if servers is None else servers
+    return orchestrate(folder, "--date", day, "--json", *arguments, env={**sources, **(env or {})}, engine=engine)
 
 
 def copy_of(run: Run, folder: Path) -> Path:

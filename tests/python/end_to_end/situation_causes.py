@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import textwrap
@@ -84,6 +85,14 @@ def check_with_a_remedy(tier: int, heals: bool, severity: str) -> Callable[[Path
     return change
 
 
+def several(*changes: Callable[[Path], None]) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        for one in changes:
+            one(folder)
+
+    return change
+
+
 def misspelt_remedy(folder: Path) -> None:
     edit(folder / f"{MODELS}/_intermediate__models.yml", "remedy: cleanse, tier: 2", "remedy: clense, tier: 2")
 
@@ -125,6 +134,7 @@ def failing_twice(folder: Path) -> None:
 
 
 def a_file_is_in_the_way(folder: Path) -> None:
+    shutil.rmtree(folder / "reports", ignore_errors=True)
     (folder / "reports").write_text("not a folder")
 
 

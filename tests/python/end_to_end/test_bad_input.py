@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from end_to_end.helpers import SCALE, load_day, orchestrate
+from end_to_end.helpers import Run, load_day, orchestrate
 
 OWN_SOURCE = {"SOURCES__FEED__KIND": "s3", "SOURCES__FEED__BUCKET_URL": "s3://bucket", "SOURCES__FEED__PATH": "x/"}
 
@@ -65,11 +65,9 @@ def test_missing_credentials(folder: Path) -> None:
     assert "sources.shop.credentials.password" in run.errors
 
 
-def test_a_date_without_data(folder: Path) -> None:
-    run = load_day(folder, faults="s3=missing,postgres=missing,api=empty", scale=SCALE)
-    assert run.exit_code == 4
-    assert "2025-11-16" in run.errors
-    assert "no source has data" in run.errors.lower() or "no data" in run.errors.lower()
+def test_a_date_without_data(without_data: Run) -> None:
+    assert without_data.exit_code == 4
+    assert "no source has data for 2025-11-16: check the date" in without_data.errors
 
 
 def test_a_missing_goal_file(folder: Path) -> None:

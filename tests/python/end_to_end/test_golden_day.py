@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from end_to_end.helpers import GOLDEN_DAY, SCALE, YESTERDAY, Run, copy_of, events_csv, load_day, rows
+from end_to_end.helpers import GOLDEN_DAY, SCALE, YESTERDAY, Run, load_day, rows
 from recorded import INVOCATIONS, cut_down, keys_of, recorded
 
 BY_SOURCE = {
@@ -167,16 +167,6 @@ def test_a_second_run_has_nothing_to_do(golden: Run) -> None:
     assert again.exit_code == 0
     assert again.summary["status"] == "NOTHING_TO_DO"
     assert rows(golden.folder, "select count(*) from metadata.pipeline_runs") == [(1,)]
-
-
-def test_a_forced_run_publishes_the_same_bytes(small: Run, small_servers: dict[str, str], tmp_path: Path) -> None:
-    copy = copy_of(small, tmp_path / "again")
-    again = load_day(copy, "--force", servers=small_servers)
-    assert again.exit_code == 0, again.errors
-    assert again.summary["run_id"] != small.summary["run_id"]
-    assert events_csv(copy) == events_csv(small.folder)
-    todays = f"select count(distinct load_id), count(*) from raw_s3.events where load_date = date '{GOLDEN_DAY}'"
-    assert rows(copy, todays) == [(1, 2_500)]
 
 
 def assert_adds_up(summary: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from end_to_end.situation_causes import (
     lenient_within_minutes,
     missing_column,
     misspelt_remedy,
+    several,
     stop_dbt,
 )
 from end_to_end.situation_checks import (
@@ -31,6 +32,7 @@ from end_to_end.situation_checks import (
     explained,
     loaded,
     orphans_are_quarantined,
+    published_the_same,
     raw_is_kept,
     repaired_by,
     rolled_back,
@@ -71,8 +73,9 @@ SITUATIONS: dict[str, Situation] = {
         (*RETRIES, *CLEANSED), faults="api=html:1,api=error-object:1"),
     "the API's primary endpoint is down": Situation(
         (*RETRIES, ("collect", "fall back to http"), *CLEANSED), faults="api=primary-down", out=used_the_fallback),
-    "the API has no records for the day": Situation(
-        (WITHOUT, *CLEANSED), 3, "PARTIAL", "api=empty", ("api",), out=loaded("s3", "postgres")),
+    "the API has no records for the day, and two S3 files can't be read": Situation(
+        (WITHOUT, *CLEANSED), 3, "PARTIAL", "api=empty,s3=corrupt:2", ("api",), lost_files=(13, 14),
+        out=both(loaded("s3", "postgres"), unread_files_are_quarantined)),
     "two of three sources are down": Situation(
         (*RETRIES, WITHOUT, *RETRIES, ("collect", "fall back to http"), WITHOUT, *CLEANSED), 3, "PARTIAL",
         "api=down,postgres=down", ("api", "postgres"), out=both(loaded("s3"), repaired_by(COLLECT_LESS))),
@@ -83,8 +86,6 @@ SITUATIONS: dict[str, Situation] = {
         (RETRIES[0], *CLEANSED), faults="postgres=terminated:1"),
     "PostgreSQL refuses the right to read": Situation(
         (WITHOUT, *CLEANSED), 3, "PARTIAL", "postgres=denied", ("postgres",), out=loaded("s3", "api")),
-    "two S3 files can't be read": Situation(
-        CLEANSED, faults="s3=corrupt:2", lost_files=(13, 14), out=unread_files_are_quarantined),
     "S3 and PostgreSQL hang": Situation(
         None, 3, "PARTIAL", "s3=hang,postgres=hang", ("s3", "postgres"), goal=lenient_within_minutes,
         out=both(loaded("api"), told("left behind"), stopped_in_time(120))),
@@ -136,16 +137,15 @@ SITUATIONS: dict[str, Situation] = {
         out=both(told("used up its budget"), stopped_in_time(120))),
     "the deadline is too short for the work": Situation(
         None, 4, "ESCALATED", goal=within(1), after_publishing=True, out=both(loaded(), too_late)),
-    "the run needs more memory than the goal allows": Situation(
-        CLEANSED, 3, goal=goal_line("8GB RAM", "200MB RAM"), project=engine_settings, unmet=("peak_memory_mb",),
-        out=engine_got_its_limits),
+    "a published day is run again, with little memory and no place for its report": Situation(
+        (*CLEANSED, ("publish", "go on without the report")), 3, goal=goal_line("8GB RAM", "200MB RAM"),
+        project=several(engine_settings, a_file_is_in_the_way), unmet=("peak_memory_mb",), after_publishing=True,
+        out=both(engine_got_its_limits, without_report, published_the_same)),
     "the warehouse is locked for some seconds": Situation(
         None, meanwhile=borrow_the_warehouse, out=told("Could not set lock", "retry")),
     "the warehouse stays locked by another process": Situation(
         (("collect", "escalate"),), 4, "ESCALATED", after_publishing=True, meanwhile=hold_the_warehouse,
         out=told("the warehouse can't be used")),
-    "the report can't be written": Situation(
-        (*CLEANSED, ("publish", "go on without the report")), project=a_file_is_in_the_way, out=without_report),
     "the disk is full": Situation(
         None, 4, "ESCALATED", after_publishing=True, wrapper=("prlimit", "--fsize=400000")),
 }  # fmt: skip
@@ -153,24 +153,37 @@ SITUATIONS: dict[str, Situation] = {
 
 # run by `make soak`: each keeps a promise that is kept in small by another row, or by a test, in `make test`
 GOLDEN_RETRY = "end_to_end/test_golden_day.py::test_decisions_are_recorded_with_their_evidence"
+PARTIAL, REPLAY = "end_to_end/test_partial_day.py", "supervisor/run/test_replay.py"
+BUILD = "supervisor/run/test_build.py"
+HANGING_DBT = "end_to_end/test_iterations.py::test_a_dbt_that_hangs_is_stopped_at_its_budget"
 SOAK = {
     "the API answers 429, then 500, then well": GOLDEN_RETRY,
     "the API resets a page, then cuts one short, then answers well": GOLDEN_RETRY,
     "the API answers with a page of HTML, then with an error object, then well": GOLDEN_RETRY,
-    "the API's primary endpoint is down": "two of three sources are down",
-    "PostgreSQL ends the connection in the middle, then serves": "two of three sources are down",
-    "PostgreSQL refuses the right to read": "the API has no records for the day",
+    "the API's primary endpoint is down":
+        "loaders/kinds/test_rest_api.py::test_the_fallback_is_asked_once_and_gives_the_same_rows",
+    "two of three sources are down": f"{PARTIAL}::test_three_tries_and_the_fallback_are_decided_and_said",
+    "PostgreSQL ends the connection in the middle, then serves": GOLDEN_RETRY,
+    "PostgreSQL refuses the right to read": "the API has no records for the day, and two S3 files can't be read",
+    "S3 and PostgreSQL hang":
+        "loaders/test_loaders_run.py::test_a_hung_source_is_left_behind_and_the_others_are_loaded",
     "accuracy is below its threshold, and rules can help": "all is well",
-    "too many records fail": "completeness is below its threshold",
+    "too many records fail": f"{REPLAY}::test_what_an_escalated_day_rejected_can_be_seen",
     "records of users that don't exist":
         "end_to_end/test_golden_day.py::test_every_quarantined_record_keeps_its_payload_and_its_reasons",
+    "completeness is below its threshold": "accuracy is below its threshold, and no rule can help",
     "a flawed day and the strict goal": "accuracy is below its threshold, and no rule can help",
-    "a flawed day and the lenient goal": "S3 and PostgreSQL hang",
+    "a flawed day and the lenient goal":
+        f"{REPLAY}::test_a_replay_publishes_an_escalated_day_without_collecting_it_again",
+    "one rule makes things worse and another breaks":
+        "end_to_end/test_iterations.py::test_a_tier_that_is_undone_leaves_the_day_as_it_was_before",
     "a check that was added in dbt has a remedy that gains nothing":
         "a check that was added in dbt has a remedy that helps",
+    "a check asks for a remedy that is misspelt": f"{BUILD}::test_a_remedy_that_is_not_understood_escalates",
     "a model fails for a passing reason, twice":
         "supervisor/judge/test_policy.py::test_a_retry_rebuilds_only_what_failed_and_what_stands_on_it",
-    "a model never ends": "dbt is frozen",
+    "a model never ends": HANGING_DBT,
+    "dbt is frozen": HANGING_DBT,
     "the warehouse is locked for some seconds": "the warehouse stays locked by another process",
 }  # fmt: skip
 # nothing happens in it, so that the day which others start from is this one

@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,16 @@ SIGNALS: dict[str, tuple[signal.Signals, str]] = {
     "SIGINT while transforming": (signal.SIGINT, "Phase 2"),
     "SIGTERM while publishing": (signal.SIGTERM, AFTER_PUBLISH),
 }
-# the others stand for these in `make test`; for SIGINT, the one that ends a backfill
-SOAK = {*KILLS.keys() - {"inside the publish", "between the publish and the report"}, "SIGINT while transforming"}
+# what hits one run after the other, before the run that nothing hits
+HITS: dict[str, tuple[tuple[signal.Signals, float | str], ...]] = {
+    **{name: ((signal.SIGKILL, moment),) for name, moment in KILLS.items()},
+    **{name: ((number, moment),) for name, (number, moment) in SIGNALS.items()},
+    "SIGTERM while collecting, a kill inside the publish, a kill between the publish and the report": (
+        (signal.SIGTERM, "Phase 1"), (signal.SIGKILL, INSIDE_PUBLISH), (signal.SIGKILL, AFTER_PUBLISH),
+    ),
+}  # fmt: skip
+# one day that is hit again and again stands for them in `make test`; for SIGINT, the one that ends a backfill
+SOAK = {*KILLS, *SIGNALS}
 
 
 def marked(names: Iterable[str]) -> list[Any]:
@@ -45,22 +53,25 @@ def marked(names: Iterable[str]) -> list[Any]:
 
 @dataclass
 class Trial:
-    """A run that was hit by a signal, and the one after it.
+    """Runs of a day that were hit by a signal, and the one after them.
 
     Attributes:
-        left: Processes of the run that lived on for more than a few seconds.
+        ends: Exit code and standard error of each run that was hit.
+        left: Processes of these runs that lived on for more than a few seconds.
         again: How the same command ended afterwards.
     """
 
     folder: Path
-    exit_code: int = 0
-    errors: str = ""
-    left: list[str] = field(default_factory=list)
-    again: Run | None = None
+    ends: list[tuple[int, str]]
+    left: list[str]
+    again: Run
 
 
-def hit(folder: Path, environment: Mapping[str, str], number: signal.Signals, moment: float | str) -> Trial:
-    """Start a run, send it a signal at a moment, and run the same command once more, at once."""
+def hit(
+    folder: Path, environment: Mapping[str, str], number: signal.Signals, moment: float | str
+) -> tuple[int, str, list[psutil.Process]]:
+    """Start a run and send it a signal at a moment; return its exit code, its standard error and its processes."""
+    known = {*folder.glob("runs/*/run.log")}
     process = subprocess.Popen(
         [sys.executable, str(PROJECT / "orchestrate.py"), "--date", GOLDEN_DAY],
         cwd=folder,
@@ -69,21 +80,28 @@ def hit(folder: Path, environment: Mapping[str, str], number: signal.Signals, mo
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for(folder, process, moment)
+    wait_for(folder, process, moment, known)
     family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
+    return process.returncode, errors, family
+
+
+def try_it(folder: Path, environment: Mapping[str, str], name: str) -> Trial:
+    """Hit one run after the other, and run the same command once more, at once."""
+    hits = [hit(folder, environment, number, moment) for number, moment in HITS[name]]
     again = orchestrate(folder, "--date", GOLDEN_DAY, "--json", env=environment)
-    _, alive = psutil.wait_procs(family, timeout=0)
-    return Trial(folder, process.returncode, errors, [" ".join(one.cmdline()) for one in alive], again)
+    _, alive = psutil.wait_procs([one for _, _, family in hits for one in family], timeout=0)
+    ends = [(exit_code, errors) for exit_code, errors, _ in hits]
+    return Trial(folder, ends, [" ".join(one.cmdline()) for one in alive], again)
 
 
-def wait_for(folder: Path, process: subprocess.Popen[str], moment: float | str) -> None:
-    """Wait until the run's log holds some words, or for some seconds after its first word."""
+def wait_for(folder: Path, process: subprocess.Popen[str], moment: float | str, known: Collection[Path]) -> None:
+    """Wait until the log of a run that is new holds some words, or for some seconds after its first word."""
     words = moment if isinstance(moment, str) else "Starting"
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and process.poll() is None:
-        if any(words in log.read_text() for log in (folder / "runs").glob("*/run.log")):
+        if any(words in log.read_text() for log in folder.glob("runs/*/run.log") if log not in known):
             break
         time.sleep(0.005)
     if not isinstance(moment, str):
@@ -95,22 +113,17 @@ def trials(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, small_servers: dict[str, str]
 ) -> Iterator[dict[str, Future[Trial]]]:
     """The trials that are asked for, a few at a time."""
-    jobs = {
-        **{name: (signal.SIGKILL, moment) for name, moment in KILLS.items()},
-        **{name: (number, moment) for name, (number, moment) in SIGNALS.items()},
-    }
     asked = dict.fromkeys(
         item.callspec.params["name"] for item in request.session.items if "trials" in getattr(item, "fixturenames", ())
     )
     with ThreadPoolExecutor(3) as pool:
-        yield {name: pool.submit(hit, tmp_path_factory.mktemp("hit"), small_servers, *jobs[name]) for name in asked}
+        yield {name: pool.submit(try_it, tmp_path_factory.mktemp("hit"), small_servers, name) for name in asked}
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("name", marked([*KILLS, *SIGNALS]))
+@pytest.mark.parametrize("name", marked(HITS))
 def test_the_same_command_finishes_the_day(name: str, trials: dict[str, Future[Trial]], small: Run) -> None:
     trial = trials[name].result()
-    assert trial.again is not None
     assert trial.again.exit_code == 0, f"seed {SEED}: {trial.again.errors}"
     # as if nothing had happened
     assert events_csv(trial.folder) == events_csv(small.folder, f"load_date = date '{GOLDEN_DAY}'")
@@ -121,17 +134,18 @@ def test_the_same_command_finishes_the_day(name: str, trials: dict[str, Future[T
     assert (trial.folder / "archive" / "2025" / "11" / "16" / "manifest.json").exists()
 
 
-@pytest.mark.parametrize("name", marked([*KILLS, *SIGNALS]))
+@pytest.mark.parametrize("name", marked(HITS))
 def test_nothing_of_the_run_lives_on(name: str, trials: dict[str, Future[Trial]]) -> None:
     assert trials[name].result().left == []
 
 
-@pytest.mark.parametrize("name", marked(SIGNALS))
+@pytest.mark.parametrize("name", marked(name for name in HITS if name not in KILLS))
 def test_told_to_stop_it_says_so_and_ends_with_the_signals_code(name: str, trials: dict[str, Future[Trial]]) -> None:
-    trial, (number, moment) = trials[name].result(), SIGNALS[name]
-    assert trial.exit_code == 128 + number, trial.errors
-    assert f"stopped by {number.name}" in trial.errors
-    assert "Traceback" not in trial.errors
-    assert trial.again is not None
-    happened = "NOTHING_TO_DO" if moment == AFTER_PUBLISH else "SUCCESS"
-    assert trial.again.summary["status"] == happened
+    trial = trials[name].result()
+    for (number, _), (exit_code, errors) in zip(HITS[name], trial.ends, strict=True):
+        if number != signal.SIGKILL:
+            assert exit_code == 128 + number, errors
+            assert f"stopped by {number.name}" in errors
+        assert "Traceback" not in errors
+    _, moment = HITS[name][-1]
+    assert trial.again.summary["status"] == ("NOTHING_TO_DO" if moment == AFTER_PUBLISH else "SUCCESS")

@@ -11,8 +11,8 @@ from supervisor.warehouse.postgres import PostgresWarehouse
 
 
 @pytest.fixture
-def warehouse(servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> PostgresWarehouse:
-    for name, value in servers.items():
+def warehouse(golden_servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> PostgresWarehouse:
+    for name, value in golden_servers.items():
         if name.startswith("POSTGRES_"):
             monkeypatch.setenv(name, value)
     return PostgresWarehouse()

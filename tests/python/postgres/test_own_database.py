@@ -17,11 +17,25 @@ PROFILES = PROJECT / "profiles" / "profiles.yml"
 DAY = ("--date", GOLDEN_DAY, "--target", "postgres", "--json")
 
 
+LENT = "The warehouse is the sandbox's own database: it ends with the run"
+
+
+def test_a_run_without_any_server_has_a_warehouse(tmp_path: Path) -> None:
+    nothing = "s3=missing,postgres=missing,api=empty"
+    run = orchestrate(tmp_path, *DAY, env={"SANDBOX_SCALE": "0.01", "SANDBOX_FAULTS": nothing})
+    assert run.exit_code == 4, run.errors
+    assert LENT in run.errors
+    # the warehouse was there: what is missing are the records
+    assert "no source has data for 2025-11-16" in run.summary["escalation"]["recommendation"]
+    assert run.summary["target"] == "postgres"
+
+
+@pytest.mark.soak
 def test_a_day_is_run_without_any_server(tmp_path: Path) -> None:
     run = orchestrate(tmp_path, *DAY, env={"SANDBOX_SCALE": "0.01", "SANDBOX_FAULTS": "none"})
     assert run.exit_code == 0, run.errors
     assert run.summary["published"] == 3_331
-    assert "The warehouse is the sandbox's own database: it ends with the run" in run.errors
+    assert LENT in run.errors
     assert (tmp_path / run.summary["report"]).exists()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,11 @@ from typing import Any
 import psycopg2
 import pytest
 from end_to_end.helpers import Run, orchestrate
-from postgres.helpers import GOLDEN_DAY, PROJECT, connect, dbt, export_postgres, query
+from postgres.helpers import GOLDEN_DAY, PROJECT, clean_env, connect, dbt, export_postgres, query
+from postgres.same_day import First
 from postgres.tls_proxy import proxy
 
+from supervisor.dbt.client import Dbt
 from supervisor.record.ledger import is_recorded
 from supervisor.record.summary import Summary
 from supervisor.run.publish import PublishError, publish_day
@@ -42,13 +46,8 @@ WHO = """
 
 
 @pytest.fixture(scope="module")
-def published(servers: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The golden day, published."""
-    done = orchestrate(
-        tmp_path_factory.mktemp("run"), "--date", GOLDEN_DAY, "--target", "postgres", "--json", env=servers
-    )
-    assert done.exit_code == 0, done.errors[-3_000:]
-    return done
+def servers(golden_servers: dict[str, str]) -> dict[str, str]:
+    return golden_servers
 
 
 @pytest.fixture
@@ -63,6 +62,23 @@ def other(servers: dict[str, str]) -> Iterator[Any]:
     connection = connect(servers)
     yield connection
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def worker(servers: dict[str, str], published: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dbt]:
+    """dbt on the warehouse that holds it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in servers.items():
+            if name.startswith("POSTGRES_"):
+                patch.setenv(name, value)
+        one = Dbt(PROJECT, tmp_path_factory.mktemp("dbt"), "postgres")
+    yield one
+    one.close()
+
+
+def run_models(worker: Dbt, publish: str, *models: str) -> None:
+    done = worker.invoke("run", ["run", "--select", *models], {"load_date": GOLDEN_DAY, "publish": publish}, 120)
+    assert {(one.name, one.status) for one in done.results} == {(name, "success") for name in models}
 
 
 def warehouse_at(env: dict[str, str], port: int | None = None) -> PostgresWarehouse:
@@ -130,39 +146,31 @@ def test_what_is_joined_has_statistics(other: Any, published: Run, table: str) -
     assert query(other, sql)[0][0] > 0
 
 
-@pytest.fixture(scope="module")
-def again(servers: dict[str, str], published: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, bytes]:
-    """The day once more, while a vacuum is in its way; with all that it sent over its connections."""
-    sent: list[bytes] = []
-
-    def listen(piece: bytes) -> str:
-        sent.append(piece)
-        return ""
-
-    vacuum = connect(servers)
-    query(vacuum, "begin")
-    # the lock that a vacuum holds; one against wraparound lets nobody pass
-    query(vacuum, "lock table raw_s3.events in share update exclusive mode")
-    with proxy(servers["POSTGRES_HOST"], int(servers["POSTGRES_PORT"]), cut=listen) as port:
-        through = {**servers, "POSTGRES_PORT": str(port), "SOURCES__POSTGRES__CREDENTIALS__PORT": str(port)}
-        day = ("--date", GOLDEN_DAY, "--target", "postgres", "--force", "--json")
-        run = orchestrate(tmp_path_factory.mktemp("again"), *day, env=through)
-    vacuum.close()
-    return run, b" ".join(b"".join(sent).split())
-
-
-def test_a_vacuum_in_the_way_costs_no_load(again: tuple[Run, bytes]) -> None:
-    run, _ = again
-    assert run.exit_code == 0, run.errors[-3_000:]
-    assert run.summary["published"] == 3_331
+def test_a_vacuum_in_the_way_costs_no_load(servers: dict[str, str], published: Run, other: Any, tmp_path: Path) -> None:
+    command = ["-m", "loaders", "--date", GOLDEN_DAY, "--run-id", "vacuumed", "--target", "postgres", "--source", "s3"]
+    with closing(connect(servers)) as vacuum:
+        query(vacuum, "begin")
+        # the lock that a vacuum holds; one against wraparound lets nobody pass
+        query(vacuum, "lock table raw_s3.events in share update exclusive mode")
+        done = subprocess.run(
+            [sys.executable, *command, "--workdir", str(tmp_path)],
+            cwd=PROJECT,
+            env={**clean_env(), **servers},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    finished = [one for one in map(json.loads, done.stdout.splitlines()) if one["event"] == "source_finished"]
+    assert [(one["source"], one["status"], one["tries"]) for one in finished] == [("s3", "loaded", 1)]
+    query(other, "delete from raw_s3.events where load_id = 'vacuumed'")
 
 
-def test_no_connection_reads_the_columns_of_every_partition(again: tuple[Run, bytes]) -> None:
+def test_no_connection_reads_the_columns_of_every_partition(first: First) -> None:
     """Three partitions a day: what each connection reads of the whole catalog would grow with the history."""
-    _, sent = again
     # of the source, by ADBC's COPY; into the warehouse, likewise
-    assert sent.count(b"COPY") >= 4
-    assert b"attrelid, attname, atttypid" not in sent
+    assert first.sent.count(b"COPY") >= 4
+    assert b"attrelid, attname, atttypid" not in first.sent
 
 
 def test_readers_see_one_run_or_the_other_and_never_wait(
@@ -433,28 +441,18 @@ def _end_holder(connection: Any, run_id: str) -> None:
 
 
 def test_a_column_that_a_release_adds_leaves_the_published_days_as_they_are(
-    servers: dict[str, str], published: Run, other: Any, tmp_path: Path
+    worker: Dbt, published: Run, other: Any
 ) -> None:
     before = query(other, WHO)
     # an older release that did not have these
     query(other, "alter table analytics.events drop column is_late")
     query(other, "alter table quality.quality_scores drop column threshold")
-    arguments = [
-        "run",
-        "--select",
-        "events",
-        "quality_scores",
-        "--vars",
-        json.dumps({"load_date": GOLDEN_DAY, "publish": "together"}),
-    ]
-    dbt(PROJECT, servers, "postgres", *arguments, output=tmp_path)
+    run_models(worker, "together", "events", "quality_scores")
     assert query(other, "select count(*), count(is_late) from analytics.events") == [(3_331, 0)]
     assert query(other, WHO) == before
 
 
-def test_whoever_merges_old_days_keeps_publishing(
-    servers: dict[str, str], published: Run, other: Any, tmp_path: Path
-) -> None:
+def test_whoever_merges_old_days_keeps_publishing(worker: Dbt, published: Run, other: Any) -> None:
     query(other, "begin")
     query(other, "alter table analytics.events detach partition day_partitions.analytics_events_2025_11_16")
     query(
@@ -463,8 +461,7 @@ def test_whoever_merges_old_days_keeps_publishing(
     )
     query(other, "insert into analytics.events select * from day_partitions.analytics_events_2025_11_16")
     query(other, "commit")
-    arguments = ["run", "--select", "events", "--vars", json.dumps({"load_date": GOLDEN_DAY, "publish": "each"})]
-    dbt(PROJECT, servers, "postgres", *arguments, output=tmp_path)
+    run_models(worker, "each", "events")
     assert query(other, "select count(*) from day_partitions.events_2025") == [(3_331,)]
 
 

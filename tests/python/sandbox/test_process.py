@@ -170,7 +170,8 @@ def test_postgres_starts_where_its_user_may_not_go(folder: Path) -> None:
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("mask", [0o022, 0o077])
+# what only its owner may read is the harder half
+@pytest.mark.parametrize("mask", [pytest.param(0o022, marks=pytest.mark.soak), 0o077])
 def test_postgres_starts_from_an_environment_that_its_user_cannot_reach(folder: Path, mask: int) -> None:
     """The server's programs and the libraries beside them are copied, whatever umask they were installed with."""
     closed = folder / "closed"

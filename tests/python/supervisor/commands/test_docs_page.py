@@ -10,7 +10,10 @@ from end_to_end.helpers import orchestrate
 def test_the_page_is_written_and_a_broken_project_is_said(tmp_path: Path) -> None:
     made = orchestrate(tmp_path, "docs", "--output", "new/page.html")
     assert (made.exit_code, made.output) == (0, "new/page.html\n"), made.errors
-    assert "<html" in (tmp_path / "new" / "page.html").read_text(encoding="utf-8")[:5_000].lower()
+    page = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
+    assert "<html" in page[:5_000].lower()
+    assert "model.goalkeeper.int_events_checked" in page
+    assert "exposure.goalkeeper.quality_report" in page
     assert orchestrate(tmp_path, "init", ".").exit_code == 0
     (tmp_path / "models" / "marts" / "events.sql").write_text("select * from {{ ref('nowhere') }}")
     broken = orchestrate(tmp_path, "docs", "--output", "new/page.html")

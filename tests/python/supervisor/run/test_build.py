@@ -35,8 +35,8 @@ CORRECTED = node("nothing_left_in_tier_1", "pass", failures=0, **REMEDY)
 class ScriptedDbt:
     """Answers each invocation with the next of the given answers, and keeps what it was asked."""
 
-    def __init__(self, folder: Path, answers: Sequence[Answer]) -> None:
-        self.folder, self.count = folder, 0
+    def __init__(self, folder: Path, answers: Sequence[Answer], nodes: Mapping[str, Any]) -> None:
+        self.folder, self.count, self._nodes = folder, 0, nodes
         self._answers = list(answers)
         self.asked: list[tuple[str, list[str], Mapping[str, Any]]] = []
 
@@ -46,7 +46,7 @@ class ScriptedDbt:
         answer = self._answers.pop(0)
         if isinstance(answer, DbtError):
             raise answer
-        return Invocation({}, tuple(answer))
+        return Invocation(self._nodes, tuple(answer))
 
     @property
     def names(self) -> list[str]:
@@ -54,13 +54,19 @@ class ScriptedDbt:
 
 
 class Bench:
-    """A loop with scripted answers and figures; `run` builds and validates."""
+    """A loop with scripted answers, figures and nodes of the manifest; `run` builds and validates."""
 
-    def __init__(self, folder: Path, answers: Sequence[Answer], out_of_range: Sequence[int] = (0,)) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        answers: Sequence[Answer],
+        out_of_range: Sequence[int] = (0,),
+        nodes: Mapping[str, Any] | None = None,
+    ) -> None:
         self.events: list[Event] = []
         self.state = make_state(folder, emit=self.events.append)
         self.state.outcomes["s3"] = loaded("s3")
-        self.dbt = ScriptedDbt(folder, answers)
+        self.dbt = ScriptedDbt(folder, answers, nodes or {})
         self._out_of_range = list(out_of_range)
         self.loop = BuildLoop(self.state, self.dbt, self._read)  # type: ignore[arg-type]
 
@@ -119,6 +125,17 @@ def test_a_deterministic_failure_escalates_at_once(bench: Callable[..., Bench]) 
     assert day.dbt.names == ["transform"]
     assert "column does not exist" in caught.value.observed
     assert caught.value.subjects == ("int_events_checked",)
+
+
+def test_a_remedy_that_is_not_understood_escalates(bench: Callable[..., Bench]) -> None:
+    day = bench(
+        [MODEL], nodes={"test.a": {"resource_type": "test", "name": "a", "config": {"meta": {"remedy": "clense"}}}}
+    )
+    with pytest.raises(EscalationError) as caught:
+        day.run()
+    assert day.dbt.names == ["transform"]
+    assert "'clense', not one of cleanse, escalate, report" in caught.value.observed
+    assert caught.value.phase == "transform"
 
 
 def test_three_tries_are_all(bench: Callable[..., Bench]) -> None:
