@@ -6,16 +6,18 @@ engines take, so that what comes of them can be compared.
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from supervisor.commands.init import init_project
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAY = "2025-11-16"
 _OWN = Path(__file__).parent / "shop"
 
 
+<<<<<<< HEAD
 def make_shop(folder: Path, *, beside_events: bool = False) -> Path:
     """Make the dbt project in a folder: the product's, with the shop's entities in the place of its own, or beside it."""
     for name in ("macros", "models", "tests/generic", "tests/singular"):
@@ -36,17 +38,33 @@ def make_shop(folder: Path, *, beside_events: bool = False) -> Path:
     project = (PROJECT / "dbt_project.yml").read_text()
     for before, after in (
         ("entities: [events]", f"entities: [{'events, ' if beside_events else ''}orders, order_lines]"),
+=======
+def make_shop(folder: Path) -> Path:
+    """Make a project in a folder with the shop's entities."""
+    init_project(PROJECT, folder)
+    shutil.copytree(_OWN, folder, dirs_exist_ok=True)
+    project = (folder / "dbt_project.yml").read_text()
+    seeds = "seeds:\n  goalkeeper:\n"
+    types = "    order_types:\n      +column_types: {order_type: varchar(20), min_total: 'numeric(18, 2)', max_total: 'numeric(18, 2)'}\n"
+    for before, after in (
+        ("entities: []", "entities: [orders, order_lines]"),
+>>>>>>> f475e93 (Make an own project empty, and map a source into it)
         ("checks: []", "checks: [chk_orders_total]"),
         (
             "thresholds: []",
             "thresholds:\n    - {entity: orders, dimension: accuracy, at_least: 0.5}\n    - {dimension: timeliness, at_least: 0.9}",
         ),
+        (seeds, seeds + types),
     ):
         assert before in project
         project = project.replace(before, after)
+<<<<<<< HEAD
     seeds = "    order_types:\n      +column_types: {order_type: varchar(20), min_total: 'numeric(18, 2)', max_total: 'numeric(18, 2)'}\n"
     kept = r"\g<0>" if beside_events else ""
     (folder / "dbt_project.yml").write_text(re.sub(r"    event_types:\n(      .*\n)+", kept + seeds, project))
+=======
+    (folder / "dbt_project.yml").write_text(project)
+>>>>>>> f475e93 (Make an own project empty, and map a source into it)
     return folder
 
 
