@@ -45,7 +45,9 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]
     """Follow the page in one shell from the clone on; return the home folder and what each step said."""
     home = tmp_path_factory.mktemp("you")
     script = "".join(f"echo '{MARK}'\n{''.join(step.commands)}" for step in STEPS)
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SANDBOX_", "SOURCES__", "DUCKDB_", "GOALKEEPER_"))}
+    clean = {
+        k: v for k, v in os.environ.items() if not k.startswith(("SANDBOX_", "SOURCES__", "DUCKDB_", "GOALKEEPER_"))
+    }
     env = {**clean, "HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{clean['PATH']}", "DO_NOT_TRACK": "1"}
     done = subprocess.run(
         ["bash", "-e"], input=script, cwd=PROJECT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
