@@ -186,9 +186,9 @@ def show_mapped(mapped: Sequence[Mapped], asked: Asked, out: Terminal) -> None:
         _show_guess(one, asked, out)
         _show_files(one.outcomes, out)
     entities = [one.entity for one in mapped if one.entity and one.is_new]
-    out.line("Next:")
     for entity in entities:
-        out.command(f"look at models/marts/_{entity}__models.yml: it is a guess")
+        out.line(f"A guess, to be looked at: models/marts/_{entity}__models.yml")
+    out.line("Next:")
     out.command(command_line(asked.day, ""))
 
 
@@ -206,6 +206,9 @@ def _show_guess(one: Mapped, asked: Asked, out: Terminal) -> None:
             for field in guess.fields
         ],
     )
+    for field in guess.fields:
+        for remark in field.remarks:
+            out.line(f"{field.name}: {remark}", "yellow")
     if one.entity is not None and one.is_new:
         repeated = (
             f" ({guess.repeated:,} records repeat one or have none)" if guess.repeated else " (unique, never missing)"
@@ -228,7 +231,7 @@ def _seen(field: Field) -> str:
         said.append(", ".join(plain_text(value, 20) for value in field.values))
     elif field.present:
         said.append(f"{field.distinct:,} different")
-    return "; ".join([*said, *field.remarks])
+    return "; ".join(said)
 
 
 def _show_files(outcomes: Sequence[Outcome], out: Terminal) -> None:

@@ -130,7 +130,7 @@ def test_mapping_again_changes_nothing_and_shows_the_difference(project: Path, t
 
 def test_the_output_fits_a_narrow_terminal_and_commands_are_not_broken(first: Answer) -> None:
     commands = [line for line in first.output.splitlines() if line.startswith("    ")]
-    assert len(commands) == 2
+    assert commands == [f"    python orchestrate.py --date {GOLDEN_DAY}"]
     assert not re.search(r"[^\x00-\x7f─]", first.output)
 
 
