@@ -184,8 +184,14 @@ def make_place(target: str) -> Place:
 def make_request(place: Place, day: date, goal_path: Path | None, **options: Any) -> Request:
     """What a run is asked to do."""
     from loaders.kinds import MODULES
+    from supervisor.commands.init import prepare_project
+    from supervisor.common.errors import UsageError
     from supervisor.common.request import Request
 
+    try:
+        prepare_project(PROGRAM_DIR, place.project_dir)
+    except UsageError as error:
+        raise click.UsageError(str(error)) from error
     return Request(
         project_dir=place.project_dir,
         work_dir=place.work_dir,
@@ -506,14 +512,39 @@ def docs(output: Path, target: str) -> None:
 
 @main.command()
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path())
-def init(directory: Path) -> None:
+@click.option("--entity", metavar="NAME", help="Add an entity with a first column and no feed yet.")
+@click.option("--demo", is_flag=True, help="With the demo's entity, feeds and rules.")
+def init(directory: Path, entity: str | None, demo: bool) -> None:
     """Make a folder a project of your own.
 
-    With the sources, the goal, the rules and the SQL to change as you need; nothing that is there is overwritten.
+    Empty of entities, types, rules and defaults: `map` makes the first ones from what a source holds. Nothing that is
+    there is overwritten.
     """
     from supervisor.commands.init import init as answer
 
-    sys.exit(answer(PROGRAM_DIR, directory))
+    sys.exit(answer(PROGRAM_DIR, directory, demo=demo, entity=entity))
+
+
+@main.command("map")
+@click.argument("source")
+@click.option("--table", metavar="NAME", help="Only this table of the source.")
+@click.option("--entity", metavar="NAME", help="The entity that it feeds.  [default: called as the table]")
+@click.option("--reference", "is_reference", is_flag=True, help="What others refer to, and no entity.")
+@day_option("The day that is looked at.  [default: yesterday]")
+def map_source(source: str, table: str | None, entity: str | None, is_reference: bool, day: date | None) -> None:
+    """Look at a source and write the files that map it.
+
+    Its columns, types, keys and shares of nulls, guessed from the first records of a day: staging models, and a first
+    contract of the entity, ready to edit. Nothing that is there is overwritten.
+    """
+    from supervisor.commands.map import Asked
+    from supervisor.commands.map import map_command as answer
+
+    if entity is not None and is_reference:
+        raise click.UsageError(f"a reference is no entity: give --reference or --entity {entity}.")
+    asked = Asked(source, table, entity, is_reference, day or datetime.now(UTC).date() - timedelta(days=1))
+    sandbox = functools.partial(sandbox_if_needed, default_faults="none")
+    sys.exit(answer(make_place("duckdb"), asked, sandbox))
 
 
 def run() -> int:

@@ -11,11 +11,11 @@
         {%- set newest = run_query('select max(load_date) from ' ~ raw ~ ' where load_date < ' ~ day).columns[0].values()[0] -%}
         {%- set day = day if newest is none else "cast('" ~ newest ~ "' as date)" -%}
     {%- endif -%}
-    select load_date, {{ fields | join(', ') }}
+    select load_date{% for field in fields %}, {{ adapter.quote(field) }}{% endfor %}
     from {{ raw }}
     where load_date = {{ day }}
     {%- else -%}
-    select {{ load_date() }} as load_date{% for field in fields %}, null as {{ field }}{% endfor %}
+    select {{ load_date() }} as load_date{% for field in fields %}, null as {{ adapter.quote(field) }}{% endfor %}
     where 1 = 0
     {%- endif %}
 {%- endmacro %}

@@ -39,6 +39,13 @@ with received as (
         {%- endfor %}
     from {{ relations[feed] }}
     {{ 'union all' if not loop.last }}
+    {%- else %}
+    {%- set columns = {
+        'source': dbt.type_string(), 'source_rank': 'integer', 'load_date': 'date', 'source_object': dbt.type_string(),
+        'source_row': 'bigint', 'record_error': dbt.type_string(), 'payload': dbt.type_string(),
+    } -%}
+    {%- for field in declared.fields %}{% do columns.update({field.name: dbt.type_string()}) %}{% endfor %}
+    {{ no_rows(columns) }}
     {%- endfor %}
 
 ),

@@ -2,6 +2,19 @@ with found as (
     {% for declared in entities() if declared.fields %}
     {{ findings_of(declared) }}
     {{ 'union all' if not loop.last }}
+    {%- else %}
+    {{ no_rows({
+        'entity': dbt.type_string(),
+        'record_id': 'uuid',
+        'source': dbt.type_string(),
+        'source_object': dbt.type_string(),
+        'source_row': 'bigint',
+        'record_key': dbt.type_string(),
+        'dimension': dbt.type_string(),
+        'check_name': dbt.type_string(),
+        'field': dbt.type_string(),
+        'outcome': dbt.type_string(),
+    }) }}
     {%- endfor %}
     {%- for model in var('checks') %}
     union all

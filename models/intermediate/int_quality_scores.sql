@@ -13,6 +13,15 @@ with measured as (
     {% for declared in entities() if declared.fields %}
     {{ measurements_of(declared) }}
     {{ 'union all' if not loop.last }}
+    {%- else %}
+    {{ no_rows({
+        'entity': dbt.type_string(),
+        'source': dbt.type_string(),
+        'dimension': dbt.type_string(),
+        'attempted': 'bigint',
+        'failed': 'bigint',
+        'failed_before': 'bigint',
+    }) }}
     {%- endfor %}
 
 ),

@@ -16,6 +16,14 @@ passing as (
     from {{ ref('int_' ~ declared.name ~ '_checked') }}
     where failure_reasons is null
     {{ 'union all' if not loop.last }}
+    {%- else %}
+    {{ no_rows({
+        'entity': dbt.type_string(),
+        'source': dbt.type_string(),
+        'source_object': dbt.type_string(),
+        'source_row': 'bigint',
+        'record_key': dbt.type_string(),
+    }) }}
     {%- endfor %}
 
 ),

@@ -21,9 +21,10 @@ select
     cast(loads.load_id as {{ dbt.type_string() }}) as load_id,
     cast(loads.location as {{ dbt.type_string() }}) as source_location,
     cast('raw_' || figures.source as {{ dbt.type_string() }}) as raw_schema,
-    case figures.entity
+    case
+        when false then cast('' as {{ dbt.type_string() }})
         {%- for declared in entities(stage=none) if declared.fields %}
-        when '{{ declared.name }}' then cast('{{ declared.schema }}.{{ declared.alias }}' as {{ dbt.type_string() }})
+        when figures.entity = '{{ declared.name }}' then cast('{{ declared.schema }}.{{ declared.alias }}' as {{ dbt.type_string() }})
         {%- endfor %}
         else cast('' as {{ dbt.type_string() }})
     end as target_table,

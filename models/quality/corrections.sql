@@ -47,6 +47,7 @@ defaulted as (
         field,
         cast(null as {{ dbt.type_string() }}) as value_before,
         case
+            when false then ''
             {%- for declared in entities() %}{% for field in declared.fields if field.missing == 'default' %}
             when entity = '{{ declared.name }}' and field = '{{ field.name }}' then {{ "'" ~ field.default | string | replace("'", "''") ~ "'" }}
             {%- endfor %}{% endfor %}

@@ -15,6 +15,20 @@ with open_records as (
     from {{ ref('int_' ~ declared.name ~ '_checked') }}
     where failure_reasons is not null
     {{ 'union all' if not loop.last }}
+    {%- else %}
+    {{ no_rows({
+        'load_date': 'date',
+        'entity': dbt.type_string(),
+        'source': dbt.type_string(),
+        'source_object': dbt.type_string(),
+        'source_row': 'bigint',
+        'record_key': dbt.type_string(),
+        'reasons': dbt.type_string(),
+        'payload': dbt.type_string(),
+        'run_id': dbt.type_string(),
+        'status': dbt.type_string(),
+        'replayed_by_run': dbt.type_string(),
+    }) }}
     {%- endfor %}
 
 ),

@@ -87,7 +87,7 @@ def read_declarations(project_dir: Path) -> Declarations:
     marts: dict[str, Mapping[str, Any]] = {}
     unmapped: set[tuple[str, str]] = set()
     problems: list[str] = []
-    for path, content in _yml_files(project_dir / "models"):
+    for path, content in yml_files(project_dir / "models"):
         for model in content.get("models") or []:
             if "key" in _meta(model):
                 marts[model["name"]] = model
@@ -117,7 +117,8 @@ def read_declarations(project_dir: Path) -> Declarations:
     )
 
 
-def _yml_files(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def yml_files(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the yml files below a folder with what they hold; raises `UsageError` for one that can't be read."""
     for path in sorted([*folder.rglob("*.yml"), *folder.rglob("*.yaml")]):
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -155,13 +155,15 @@ def migrate(session: Session, migrations: Sequence[Migration] = MIGRATIONS) -> l
     """
     applied = known_versions(session, migrations)
     pending = [migration for migration in migrations if migration.version not in applied]
+    # where no release has kept books, what is there was made by plain dbt of this one; the first release did not count its steps
+    kept_books = bool(applied) or _exists(session, "metadata.pipeline_runs")
     if pending and not applied:
         _create_ledger_of_migrations(session)
     for migration in pending:
         for statement in migration.statements:
             session.execute(statement)
         for table, statements in migration.for_tables.items():
-            if _exists(session, table):
+            if kept_books and _exists(session, table):
                 for statement in statements:
                     session.execute(statement)
         session.execute(

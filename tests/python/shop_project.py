@@ -6,10 +6,11 @@ engines take, so that what comes of them can be compared.
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from supervisor.commands.init import init_project
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAY = "2025-11-16"
@@ -17,36 +18,28 @@ _OWN = Path(__file__).parent / "shop"
 
 
 def make_shop(folder: Path, *, beside_events: bool = False) -> Path:
-    """Make the dbt project in a folder: the product's, with the shop's entities in the place of its own, or beside it."""
-    for name in ("macros", "models", "tests/generic", "tests/singular"):
-        shutil.copytree(PROJECT / name, folder / name)
+    """Make a project in a folder with the shop's entities, alone or beside the product's own."""
+    init_project(PROJECT, folder, demo=beside_events)
     if beside_events:
-        shutil.copytree(PROJECT / "seeds", folder / "seeds")
         # the shop's sources are beside the product's in one file
         (folder / "models/staging/_staging__sources.yml").rename(folder / "models/staging/_staging__events_sources.yml")
-    else:
-        for name in ("models/staging", "models/marts"):
-            shutil.rmtree(folder / name)
-        for path in [*folder.glob("models/intermediate/int_events_*"), *folder.rglob("*unit_tests.yml")]:
-            path.unlink()
-        models = folder / "models/intermediate/_intermediate__models.yml"
-        own = re.compile(r"  - name: int_events_\w+\n.*?(?=  - name: int_(?!events)|\Z)", re.DOTALL)
-        models.write_text(own.sub("", models.read_text()))
     shutil.copytree(_OWN, folder, dirs_exist_ok=True)
-    project = (PROJECT / "dbt_project.yml").read_text()
+    project = (folder / "dbt_project.yml").read_text()
+    seeds = "seeds:\n  goalkeeper:\n"
+    types = "    order_types:\n      +column_types: {order_type: varchar(20), min_total: 'numeric(18, 2)', max_total: 'numeric(18, 2)'}\n"
+    listed = "events, " if beside_events else ""
     for before, after in (
-        ("entities: [events]", f"entities: [{'events, ' if beside_events else ''}orders, order_lines]"),
+        (f"entities: [{listed.rstrip(', ')}]", f"entities: [{listed}orders, order_lines]"),
         ("checks: []", "checks: [chk_orders_total]"),
         (
             "thresholds: []",
             "thresholds:\n    - {entity: orders, dimension: accuracy, at_least: 0.5}\n    - {dimension: timeliness, at_least: 0.9}",
         ),
+        (seeds, seeds + types),
     ):
         assert before in project
         project = project.replace(before, after)
-    seeds = "    order_types:\n      +column_types: {order_type: varchar(20), min_total: 'numeric(18, 2)', max_total: 'numeric(18, 2)'}\n"
-    kept = r"\g<0>" if beside_events else ""
-    (folder / "dbt_project.yml").write_text(re.sub(r"    event_types:\n(      .*\n)+", kept + seeds, project))
+    (folder / "dbt_project.yml").write_text(project)
     return folder
 
 

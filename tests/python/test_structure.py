@@ -22,7 +22,7 @@ FLOORS = (
     {"run", "show"},
     {"record", "judge"},
     {"dbt"},
-    {"warehouse", "plan"},
+    {"warehouse", "plan", "scaffold"},
     {"goal", "common"},
 )
 """Rooms of the supervisor, the highest first: a room stands on its own floor and on those below."""

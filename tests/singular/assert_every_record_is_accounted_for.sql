@@ -17,6 +17,8 @@ with raw_records as (
         count(*) as count_records
     from ({{ raw_records(schema, table, []) }}) as records
     {{ 'union all' if not loop.last }}
+    {%- else %}
+    {{ no_rows({'entity': dbt.type_string(), 'source': dbt.type_string(), 'count_records': 'bigint'}) }}
     {%- endfor %}
 
 ),
@@ -42,6 +44,8 @@ published as (
     from {{ ref('int_' ~ declared.name ~ '_publishable') }}
     group by source
     {{ 'union all' if not loop.last }}
+    {%- else %}
+    {{ no_rows({'entity': dbt.type_string(), 'source': dbt.type_string(), 'count_records': 'bigint'}) }}
     {%- endfor %}
 
 ),

@@ -10,4 +10,6 @@ from {{ ref('int_' ~ declared.name ~ '_publishable') }} as records
 group by {{ quoted_list(declared.key, 'records') }}
 having count(*) > 1
 {{ 'union all' if not loop.last }}
+{% else %}
+select 1 as nothing where 1 = 0
 {% endfor %}

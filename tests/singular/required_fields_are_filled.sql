@@ -14,4 +14,6 @@ where
     or {{ adapter.quote(field.name) }} is null
     {%- endfor %}
 {{ 'union all' if not loop.last }}
+{% else %}
+select 1 as nothing where 1 = 0
 {% endfor %}

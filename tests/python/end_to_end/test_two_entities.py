@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,6 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = make_shop(tmp_path_factory.mktemp("shop"), beside_events=True)
-    shutil.copytree(PROJECT / "profiles", folder / "profiles")
     goal = (
         (PROJECT / "goal.md")
         .read_text()

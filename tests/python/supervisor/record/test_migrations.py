@@ -64,6 +64,15 @@ def test_a_warehouse_of_the_first_release_keeps_its_history(warehouse: Warehouse
     assert read(warehouse, "select count(*) as found from metadata.decisions") == [{"found": 0}]
 
 
+def test_what_plain_dbt_has_made_before_the_first_run_is_of_this_release(warehouse: Warehouse) -> None:
+    with changing(warehouse) as session:
+        session.execute("create schema if not exists quality")
+        session.execute("create table quality.corrections (entity varchar, record_key varchar)")
+    with changing(warehouse) as session:
+        assert migrate(session) == ALL
+    assert read(warehouse, "select entity, record_key from quality.corrections") == []
+
+
 def test_a_further_step_keeps_the_rows(warehouse: Warehouse) -> None:
     with changing(warehouse) as session:
         migrate(session)

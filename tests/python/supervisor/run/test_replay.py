@@ -89,7 +89,7 @@ def own_project(folder: Path, env: dict[str, str], user: int) -> None:
     (folder / "models" / "staging" / "lake" / "stg_lake__orders.sql").write_text(STAGING)
     (folder / "models" / "staging" / "lake" / "_lake__models.yml").write_text(MODELS)
     edit(
-        folder / "models" / "intermediate" / "int_events_checked.sql",
+        folder / "models" / "intermediate" / "events" / "int_events_checked.sql",
         "'stg_api__events'",
         "'stg_api__events', 'stg_lake__orders'",
     )
