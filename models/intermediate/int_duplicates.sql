@@ -1,6 +1,1 @@
-{% for declared in entities() if declared.fields -%}
-select * from (
-    {{ duplicate_records(declared) }}
-) as {{ declared.name }}
-{{ 'union all' if not loop.last }}
-{% endfor %}
+{{ duplicates_of_all() }}
