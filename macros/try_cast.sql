@@ -62,13 +62,13 @@
 {%- endmacro %}
 
 {% macro default__try_cast(expression, type, form) -%}
-    {%- if type == 'json' -%}
-        case when json_valid({{ expression }}) then cast({{ expression }} as json) end
-    {%- else -%}
-        case
-            when regexp_matches({{ expression }}, '{{ form }}')
-            {%- if type == 'double precision' %} and isfinite(cast({{ expression }} as double)){% endif %}
-                then try_cast({{ expression }} as {{ type }})
-        end
-    {%- endif -%}
+    case
+        when {% if form %}regexp_matches({{ expression }}, '{{ form }}'){% else %}true{% endif %}
+        {%- if type == 'double precision' %}
+            -- neither too large to be told from infinity, nor too small to be told from 0
+            and isfinite(try_cast({{ expression }} as double precision))
+            and (try_cast({{ expression }} as double precision) <> 0 or not regexp_matches({{ expression }}, '^[^eE]*[1-9]'))
+        {%- endif %}
+            then try_cast({{ expression }} as {{ type }})
+    end
 {%- endmacro %}

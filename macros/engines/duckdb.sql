@@ -39,19 +39,34 @@
     '${% for key in path %}."{{ key }}"{% endfor %}'
 {%- endmacro %}
 
-{% macro json_document_or_null(document) -%}
-    {#- outside strings there is no such text in strict JSON; strings become 0 before the second look -#}
+{#- A valid document that strict JSON does not know: outside strings there is no such text; they become 0 before the second look. -#}
+{% macro is_lenient_json(document) -%}
     {%- set lenient = ',[ \\t\\r\\n]*[}\\]]|(?i:nan|inf)' -%}
     {%- set without_strings -%}
         regexp_replace({{ document }}, '"(?:[^"\\]|\\.)*"', '0', 'g')
     {%- endset -%}
+    regexp_matches({{ document }}, '{{ lenient }}') and regexp_matches({{ without_strings }}, '{{ lenient }}')
+{%- endmacro %}
+
+{% macro duckdb__try_cast(expression, type, form) -%}
+    {%- if type == 'json' -%}
+        case
+            when json_valid({{ expression }}) and not ({{ is_lenient_json(expression) }})
+                then cast({{ expression }} as json)
+        end
+    {%- else -%}
+        {{ default__try_cast(expression, type, form) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro json_document_or_null(document) -%}
     case
         when strlen({{ document }}) > 4000
             and strlen({{ document }}) - strlen(replace(replace({{ document }}, '{', ''), '[', '')) > 2000 then null
         when json_valid({{ document }}) then case
             when json_type({{ document }}) <> 'OBJECT' then null
             when contains({{ document }}, '\u0000') and regexp_matches({{ document }}, '(^|[^\\])(\\\\)*\\u0000') then null
-            when regexp_matches({{ document }}, '{{ lenient }}') and regexp_matches({{ without_strings }}, '{{ lenient }}') then null
+            when {{ is_lenient_json(document) }} then null
             when len(list_distinct(json_keys({{ document }}))) <> len(json_keys({{ document }})) then null
             when contains(substr({{ document }}, 2), '{')
                 and len(list_filter(

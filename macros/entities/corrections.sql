@@ -136,3 +136,43 @@
     {%- set parts = modules.re.fullmatch('numeric\((\d+), (\d+)\)', standard_type(type)) -%}
     {{ 'round(' ~ expression ~ ', ' ~ parts.group(2) ~ ')' if parts else expression }}
 {%- endmacro %}
+
+{#- The same for every field of every entity that declares corrections; no row where none does. -#}
+{% macro correction_candidates_of_all() -%}
+    {%- set queries = [] -%}
+    {%- for declared in entities() -%}
+        {%- for field in declared.fields if field.corrections %}{% do queries.append(correction_candidates(declared, field)) %}{% endfor -%}
+    {%- endfor -%}
+    {% for query in queries -%}
+    select * from (
+        {{ query }}
+    ) as candidates
+    {{ 'union all' if not loop.last }}
+    {% else -%}
+    select
+        cast(null as {{ dbt.type_string() }}) as entity,
+        cast(null as uuid) as record_id,
+        cast(null as {{ dbt.type_string() }}) as source,
+        cast(null as {{ dbt.type_string() }}) as source_object,
+        cast(null as bigint) as source_row,
+        cast(null as {{ dbt.type_string() }}) as record_key,
+        cast(null as {{ dbt.type_string() }}) as field,
+        cast(null as {{ dbt.type_string() }}) as rule_id,
+        cast(null as integer) as tier,
+        cast(null as {{ dbt.type_string() }}) as value_before,
+        cast(null as {{ dbt.type_string() }}) as value_after
+    where 1 = 0
+    {%- endfor %}
+{%- endmacro %}
+
+{#- The default of a finding's entity and field, as text. -#}
+{% macro default_as_text() -%}
+    case
+            when false then ''
+        {%- for declared in entities() %}{% for field in declared.fields if field.missing == 'default' %}
+            when entity = '{{ declared.name }}' and field = '{{ field.name }}'
+                then '{{ field.default | string | replace("'", "''") }}'
+        {%- endfor %}{% endfor %}
+            else ''
+        end
+{%- endmacro %}

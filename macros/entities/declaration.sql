@@ -194,6 +194,15 @@
     {{ return(found) }}
 {%- endmacro %}
 
+{#- The checks of a kind, each with its entity's declaration. -#}
+{% macro checks_of_kind(kind, stage='checked') -%}
+    {%- set found = [] -%}
+    {%- for declared in entities(stage) -%}
+        {%- for check in declared.checks if check.kind == kind %}{% do found.append((declared, check)) %}{% endfor -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
 {#- Looks at every declaration: a mistake is said before anything is built. -#}
 {% macro check_entities() -%}
     {%- if execute -%}

@@ -132,13 +132,34 @@
 
 {#- Whether two records differ in one of the fields. -#}
 {% macro differ(fields, left, right) -%}
+    (
     {%- for field in fields %}
-            {{ 'or ' if not loop.first }}{{ comparable(field, left) }} is distinct from {{ comparable(field, right) }}
+                {{ 'or ' if not loop.first }}{{ comparable(field, left) }} is distinct from {{ comparable(field, right) }}
     {%- else %}false
-    {%- endfor -%}
+    {%- endfor %}
+            )
 {%- endmacro %}
 
 {% macro comparable(field, relation) -%}
     {%- set value = relation ~ '.' ~ adapter.quote(field.name) -%}
     {{ 'cast(' ~ value ~ ' as ' ~ dbt.type_string() ~ ')' if standard_type(field.type) == 'json' else value }}
+{%- endmacro %}
+
+{#- The same for every entity. -#}
+{% macro duplicates_of_all() -%}
+    {% for declared in entities() if declared.fields -%}
+    select * from (
+        {{ duplicate_records(declared) }}
+    ) as {{ declared.name }}
+    {{ 'union all' if not loop.last }}
+    {% else -%}
+    {{ no_rows({
+        'entity': dbt.type_string(),
+        'record_id': 'uuid',
+        'source': dbt.type_string(),
+        'record_key': dbt.type_string(),
+        'kind': dbt.type_string(),
+        'has_other_values': 'boolean',
+    }) }}
+    {% endfor %}
 {%- endmacro %}

@@ -33,20 +33,20 @@ held as (
         cast(
             case
                 {%- for one in thresholds if one.entity %}
-                when entity = '{{ one.entity }}' and dimension = '{{ one.dimension }}' then {{ one.threshold }}
+                when measured.entity = '{{ one.entity }}' and measured.dimension = '{{ one.dimension }}' then {{ one.threshold }}
                 {%- endfor %}
                 {%- for one in thresholds if not one.entity %}
-                when dimension = '{{ one.dimension }}' then {{ one.threshold }}
+                when measured.dimension = '{{ one.dimension }}' then {{ one.threshold }}
                 {%- endfor %}
                 else 0
             end as numeric(9, 8)
         ) as threshold,
         case
             {%- for one in thresholds if one.entity %}
-            when entity = '{{ one.entity }}' and dimension = '{{ one.dimension }}' then {{ 'true' if one.strict else 'false' }}
+            when measured.entity = '{{ one.entity }}' and measured.dimension = '{{ one.dimension }}' then {{ 'true' if one.strict else 'false' }}
             {%- endfor %}
             {%- for one in thresholds if not one.entity %}
-            when dimension = '{{ one.dimension }}' then {{ 'true' if one.strict else 'false' }}
+            when measured.dimension = '{{ one.dimension }}' then {{ 'true' if one.strict else 'false' }}
             {%- endfor %}
             else false
         end as is_strict

@@ -25,14 +25,15 @@ corrected as (
         corrections.value_after,
         corrections.rule_id
     from {{ ref('int_corrections_in_force') }} as corrections
-    where exists (
-        select 1 from changed
-        where
-            changed.outcome = 'corrected'
-            and changed.entity = corrections.entity
-            and changed.record_id = corrections.record_id
-            and changed.field = corrections.field
-    )
+    where
+        exists (
+            select 1 from changed
+            where
+                changed.outcome = 'corrected'
+                and changed.entity = corrections.entity
+                and changed.record_id = corrections.record_id
+                and changed.field = corrections.field
+        )
 
 ),
 
@@ -46,13 +47,7 @@ defaulted as (
         source_row,
         field,
         cast(null as {{ dbt.type_string() }}) as value_before,
-        case
-            when false then ''
-            {%- for declared in entities() %}{% for field in declared.fields if field.missing == 'default' %}
-            when entity = '{{ declared.name }}' and field = '{{ field.name }}' then {{ "'" ~ field.default | string | replace("'", "''") ~ "'" }}
-            {%- endfor %}{% endfor %}
-            else ''
-        end as value_after,
+        {{ default_as_text() }} as value_after,
         'default_' || field as rule_id
     from changed
     where outcome = 'defaulted'

@@ -1,10 +1,7 @@
 -- referential integrity, as far as there is something to refer to: without any snapshot nothing can be said
 {{ config(meta={'dimension': 'consistency', 'remedy': 'escalate'}) }}
 
-{%- set queries = [] -%}
-{%- for declared in entities('publishable') -%}
-    {%- for check in declared.checks if check.kind == 'references' and check.fails == 'reject' -%}
-        {%- set query %}
+{% for declared, check in checks_of_kind('references', 'publishable') if check.fails == 'reject' %}
 select
     '{{ declared.name }}.{{ check.field }}' as reference,
     cast(records.{{ adapter.quote(check.field) }} as {{ dbt.type_string() }}) as value
@@ -16,8 +13,8 @@ where
         select 1 from {{ relation_of(check.model) }} as others
         where others.{{ adapter.quote(check.column) }} = records.{{ adapter.quote(check.field) }}
     )
-        {%- endset -%}
-        {%- do queries.append(query) -%}
-    {%- endfor -%}
-{%- endfor -%}
-{{ queries | join('\nunion all\n') if queries else 'select 1 as nothing where 1 = 0' }}
+{{ 'union all' if not loop.last }}
+{% else %}
+select 1 as nothing
+where 1 = 0
+{% endfor %}

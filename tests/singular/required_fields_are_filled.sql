@@ -1,4 +1,4 @@
--- what must not be missing is there: fields without which a record is rejected, fields with a default, and where it came from
+-- what must not be missing is there: fields without which a record is rejected, those with a default, and its place
 {{ config(meta={'dimension': 'schema', 'remedy': 'escalate'}) }}
 
 {% for declared in entities('publishable') if declared.fields %}

@@ -54,7 +54,7 @@ def test_the_later_day_publishes_what_no_earlier_one_has(days: Days) -> None:
 def test_the_earlier_day_takes_its_events_and_the_later_one_is_built_again(days: Days) -> None:
     assert days.earlier.exit_code == 0, days.earlier.errors
     assert days.earlier.summary["date"] == DAY
-    assert f"{NEXT_DAY} had published events that belong to an earlier day now" in days.earlier.errors
+    assert f"{NEXT_DAY} had published records that belong to an earlier day now" in days.earlier.errors
     folder = days.earlier.folder
     assert rows(folder, "select event_id from analytics.events group by 1 having count(*) > 1") == []
     assert rows(folder, f"select count(*) from analytics.events where load_date = date '{NEXT_DAY}'") == [(0,)]
