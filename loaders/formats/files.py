@@ -75,12 +75,14 @@ class Piece:
 class Opened:
     """A file that can be read: its columns' own names, and its records once the warehouse's names are known.
 
-    `read` raises `Unreadable` at what can't be read, after the records before it.
+    `read` raises `Unreadable` at what can't be read, after the records before it. `types` are those that the columns have in
+    the file, where its format has some.
     """
 
     file: Landed
     names: tuple[str, ...]
     read: Callable[[list[str]], Iterator[Piece]]
+    types: tuple[str, ...] = ()
 
 
 class Unreadable(Exception):

@@ -268,7 +268,12 @@ def _schema(source: S3Source, files: list[Opened]) -> tuple[pa.Schema, list[list
     """Return the raw table's schema, and the names of each file's columns in it."""
     own, *names = shared_column_names([source.columns, *(opened.names for opened in files)])
     columns = dict.fromkeys(name for header in (own, *names) for name in header)
-    return raw_schema([pa.field(name, TEXT) for name in columns]), names
+    types: dict[str, set[str]] = {}
+    for opened, header in zip(files, names, strict=True):
+        for name, kind in zip(header, opened.types, strict=False):
+            types.setdefault(name, set()).add(kind)
+    told = {name: {"type": " or ".join(sorted(kinds))} for name, kinds in types.items()}
+    return raw_schema([pa.field(name, TEXT, metadata=told.get(name)) for name in columns]), names
 
 
 def _pieces(files: list[Opened], names: list[list[str]], rejected: list[Rejected]) -> Iterator[tuple[str, Piece]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from loader_helpers import Bucket, Database, Loaded, ScriptedApi, load
 
@@ -75,6 +78,18 @@ def test_a_type_that_changes_in_a_database_is_told(database: Database, tmp_path:
     database.run("alter table orders alter column total type text")
     again = load([source], tmp_path / "two", run_id="run-2", known=known)
     assert changes(again, "shop") == ["orders.total is text, was numeric(10,2)"]
+
+
+def test_a_type_that_changes_in_parquet_is_told(bucket: Bucket, tmp_path: Path) -> None:
+    def load_amounts(amounts: pa.Array, work: str, known: Any) -> Loaded:
+        body = io.BytesIO()
+        pq.write_table(pa.table({"amount": amounts}), body)
+        bucket.put(PREFIX + "a.parquet", body.getvalue())
+        return load([bucket.source()], tmp_path / work, run_id=work, known=known)
+
+    known = {"lake": load_amounts(pa.array([1.5]), "one", {}).finished("lake")["detail"]["columns"]}
+    assert changes(load_amounts(pa.array([2.5]), "two", known)) == []
+    assert changes(load_amounts(pa.array(["2,5"]), "three", known)) == ["events.amount is string, was double"]
 
 
 def test_freeze_fails_its_source_alone_and_names_the_column(bucket: Bucket, api: ScriptedApi, tmp_path: Path) -> None:
