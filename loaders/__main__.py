@@ -11,11 +11,12 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from loaders.config import read_sources
+from loaders.config import read_contracts, read_sources
 from loaders.engines import ENGINES
 from loaders.errors import ConfigurationError
 from loaders.events import Events
@@ -72,6 +73,12 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[RunSettings, list[str]]:
         metavar="SOURCE=N",
         help="most bytes of this source that are handed over at once (default: 16 MiB)",
     )
+    parser.add_argument(
+        "--known-columns",
+        type=Path,
+        metavar="FILE",
+        help="JSON: by source and table the columns of the last good load, each with its type and share",
+    )
     given = parser.parse_args(arguments)
     try:
         if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", given.date):
@@ -94,6 +101,7 @@ def parse_arguments(arguments: Sequence[str]) -> tuple[RunSettings, list[str]]:
         given.backoff_s,
         references_only=given.references_only,
         batch_bytes=dict(map(_batch_bytes, given.batch_bytes)),
+        known=json.loads(given.known_columns.read_text(encoding="utf-8")) if given.known_columns else {},
     )
     return settings, given.source
 
@@ -112,11 +120,12 @@ def main(arguments: Sequence[str], stream: TextIO) -> int:
         settings.workdir.mkdir(parents=True, exist_ok=True)
         log_to_file(settings.workdir / "loaders.log")
         sources: tuple[Source, ...] = read_sources(names)
+        contracts = read_contracts(source.name for source in sources)
         if settings.references_only:
             sources = references_of(sources)
         events = Events(stream)
         watch(settings.deadline_s, events, [source.name for source in sources])
-        run(sources, settings, events)
+        run(sources, replace(settings, contracts=contracts), events)
     except ConfigurationError as error:
         line = {"event": "configuration_error", "message": redact(str(error))}
         stream.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -14,6 +14,7 @@ from loaders.providers import read_merged_sources, read_toml_sources
 from loaders.redact import register_secrets
 
 if TYPE_CHECKING:
+    from loaders.contract import Contract
     from loaders.sources import Source
 
 
@@ -79,6 +80,18 @@ def read_sources(names: Iterable[str] = ()) -> tuple[Source, ...]:
     return tuple(_read_source(name, settings[name]) for name in chosen)
 
 
+def read_contracts(names: Iterable[str]) -> dict[str, Contract]:
+    """Read what the columns of these sources may do: `schema_contract` and `required_columns` of each.
+
+    Raises:
+        ConfigurationError: Naming the key, its value and what to do next.
+    """
+    from loaders.fields import contract
+
+    merged = read_merged_sources()
+    return {name: contract(merged[name], f"sources.{name}") for name in names}
+
+
 def _secret_values(node: Any, secret: bool = False) -> Iterable[str]:
     """Yield every text below a `credentials` or `auth` key that is not plainly public."""
     public = {"host", "port", "database", "username", "drivername", "region_name", "type"}
@@ -105,7 +118,7 @@ def _parameters(node: Any, inside: bool = False) -> Iterable[str]:
 
 def _read_source(name: str, values: Any) -> Source:
     # not above: the names of the sources are needed without pydantic
-    from loaders.fields import NAME, env_name
+    from loaders.fields import CONTRACT_KEYS, NAME, contract, env_name
 
     where = f"sources.{name}"
     if not NAME.fullmatch(name):
@@ -123,5 +136,8 @@ def _read_source(name: str, values: Any) -> Source:
         )
     if kind not in MODULES:
         raise ConfigurationError(f"{where}.kind = {kind!r} is not one of: {', '.join(MODULES)}.")
-    source: Source = import_module(MODULES[kind]).read(name, values, where)
+    # a mistake in it is one in the source, also where nobody asks for the contract
+    contract(values, where)
+    own = {key: value for key, value in values.items() if key not in CONTRACT_KEYS}
+    source: Source = import_module(MODULES[kind]).read(name, own, where)
     return source

@@ -10,7 +10,9 @@ from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass as settings_dataclass
 
+from loaders.contract import Contract, Mode
 from loaders.errors import ConfigurationError
 from loaders.providers import dlt_secret
 from loaders.redact import register_secrets
@@ -70,6 +72,26 @@ def check_window(cursor: str | None, late_days: int, reference: bool) -> None:
         )
 
 
+CONTRACT_KEYS = ("schema_contract", "required_columns")
+"""Keys that a source of every kind may have; no kind reads them itself."""
+
+
+@settings_dataclass(frozen=True, config=SETTINGS)
+class _ContractSettings:
+    schema_contract: Mode = "evolve"
+    required_columns: Texts = ()
+
+
+def contract(values: Mapping[str, Any], where: str) -> Contract:
+    """Return what a source's columns may do, from its section.
+
+    Raises:
+        ConfigurationError: Naming the key, its value and what to do next.
+    """
+    read = settings(_ContractSettings, {key: values[key] for key in CONTRACT_KEYS if key in values}, where)
+    return Contract(read.schema_contract, read.required_columns)
+
+
 def as_table(value: Any, where: str) -> dict[str, Any]:
     """Return a table, which as text is a JSON object.
 
@@ -116,7 +138,7 @@ def settings(model: type[T], values: Mapping[str, Any], where: str, also: Iterab
         ConfigurationError: Naming the key, its value and what to do next.
     """
     traits = {field.name: field for field in fields(model) if field.name != "name"}  # type: ignore[arg-type]
-    known = sorted({*traits, *also, *(["kind"] if hasattr(model, "kind") else [])})
+    known = sorted({*traits, *also, *(["kind", *CONTRACT_KEYS] if hasattr(model, "kind") else [])})
     for key in values:
         if key not in known:
             near = get_close_matches(key, known, 1)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from loaders.attempt import BATCH_BYTES, Attempt, Deadline, Extraction, Stamp
 from loaders.batches import Batches
+from loaders.contract import Columns, Contract, Watch
 from loaders.engines import engine
 from loaders.errors import SourceError, WarehouseError, no_data_error
 from loaders.events import Events
@@ -31,7 +32,8 @@ class RunSettings:
     """What one load run is asked to do; times in seconds.
 
     With `references_only` the sources hold nothing but reference tables. `batch_bytes` says by source how much of it
-    is held and handed over at once; a source that is not in it gets `BATCH_BYTES`.
+    is held and handed over at once; a source that is not in it gets `BATCH_BYTES`. `contracts` and `known` say by source
+    what its columns may do, and which those of its last good load were.
     """
 
     day: date
@@ -42,6 +44,8 @@ class RunSettings:
     backoff_s: float = BACKOFF_S
     references_only: bool = False
     batch_bytes: Mapping[str, int] = field(default_factory=dict)
+    contracts: Mapping[str, Contract] = field(default_factory=dict)
+    known: Mapping[str, Columns] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,12 @@ class _Collector:
         folder = self._folder / f"try-{self._packages}"
         batches = Batches(self._attempt.batch_bytes)
         extraction.tables = batches.of(extraction.tables)
-        collected = collect(self._source.name, self._settings.target, extraction, folder)
+        name = self._source.name
+        watch = Watch(self._settings.contracts.get(name, Contract()), self._settings.known.get(name, {}))
+        watch.over(extraction)
+        collected = collect(name, self._settings.target, extraction, folder)
+        watch.check()
+        collected.detail.update(columns=watch.columns(), drift=watch.drift(), schema_contract=watch.contract.mode)
         collected.detail["strategy"] = {
             "batch_bytes": batches.limit_bytes,
             "batches": batches.handed_over,

@@ -40,13 +40,11 @@ DLT_SETTINGS = {
 class Collected:
     """A source's day, ready to be loaded.
 
-    `columns` and `rows` (a count) are per table, `collected` counts all but the reference tables,
-    `folder` holds the package.
+    `rows` (a count) is per table, `collected` counts all but the reference tables, `folder` holds the package.
     """
 
     source: str
     folder: Path
-    columns: dict[str, list[str]]
     rows: dict[str, int]
     collected: int
     rejected: int
@@ -96,8 +94,7 @@ def collect(source: str, target: str, extraction: Extraction, folder: Path) -> C
     pipeline.extract(resource, loader_file_format="parquet")
     pipeline.normalize()
     collected = sum(count for name, count in rows.items() if name not in extraction.reference)
-    columns = {name: list(schema.names) for name, schema in extraction.schemas.items()}
-    return Collected(source, folder, columns, rows, collected, rejected, extraction.detail)
+    return Collected(source, folder, rows, collected, rejected, extraction.detail)
 
 
 def _pipeline(source: str, destination: Any, folder: Path) -> Any:
@@ -139,10 +136,9 @@ class Warehouse:
             if tries and self._any_rows(pipeline, collected, stamp):
                 # the try before was committed although it seemed to fail
                 raise WarehouseError(f"partly loaded, {subject}", code="partly loaded", transient=False)
-            self._note_drift(pipeline, collected)
             pipeline.load()
             with pipeline.sql_client() as client:
-                self._engine.after_load(client, list(collected.columns))
+                self._engine.after_load(client, list(collected.rows))
         except Exception as error:
             failure = classify(error, subject)
             written = False
@@ -167,24 +163,6 @@ class Warehouse:
                 )
         # the rows are there: their packages would only fill the disk, run after run
         shutil.rmtree(collected.folder.parent, ignore_errors=True)
-
-    def _note_drift(self, pipeline: Any, collected: Collected) -> None:
-        """Put columns that are new, or that only earlier loads had, into the source's detail."""
-        known: dict[str, set[str]] = {}
-        sql = "select table_name, column_name from information_schema.columns where table_schema = %s"
-        with pipeline.sql_client() as client:
-            for table, column in client.execute_sql(sql, pipeline.dataset_name):
-                known.setdefault(table, set()).add(column)
-        for table, columns in collected.columns.items():
-            if table not in known:
-                continue
-            changes = {
-                "new_columns": sorted(set(columns) - known[table]),
-                "missing_columns": sorted(known[table] - set(columns)),
-            }
-            for kind, names in changes.items():
-                if names:
-                    collected.detail.setdefault(kind, {})[table] = names
 
     def _any_rows(self, pipeline: Any, collected: Collected, stamp: Stamp) -> bool:
         from dlt.destinations.exceptions import DatabaseUndefinedRelation

@@ -115,12 +115,14 @@ class Piece:
 class Opened:
     """A file that can be read: its columns' own names, and its records once the warehouse's names are known.
 
-    `read` raises `Unreadable` at what can't be read, after the records before it.
+    `read` raises `Unreadable` at what can't be read, after the records before it. `types` are those that the columns have in
+    the file, where its format has some.
     """
 
     file: Landed
     names: tuple[str, ...]
     read: Callable[[list[str]], Iterator[Piece]]
+    types: tuple[str, ...] = ()
 
 
 class Unreadable(Exception):
@@ -163,7 +165,7 @@ def open_file(file: Landed, options: Options) -> Opened:
             constant = {name: pa.repeat(pa.scalar(value, TEXT), piece.count) for name, value in values.items()}
             yield replace(piece, columns={**piece.columns, **constant})
 
-    return Opened(file, names, read) if file.partitions else opened
+    return Opened(file, names, read, opened.types) if file.partitions else opened
 
 
 def _extension(key: str) -> str | None:

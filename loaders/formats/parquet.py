@@ -41,12 +41,13 @@ def open_parquet(file: Landed, options: Options) -> Opened:
     try:
         with _seekable(file, limit) as path, pq.ParquetFile(path) as opened:
             meta, names = opened.metadata, tuple(opened.schema_arrow.names)
+            types = tuple(map(str, opened.schema_arrow.types))
     except _UNREADABLE as error:
         raise Unreadable("file_unreadable", _first_line(error)) from error
     size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
     if size > limit:
         raise Unreadable("file_too_large", f"{size} bytes when decoded, the limit is {limit}")
-    return Opened(file, names, lambda columns: _read(file, meta, columns, options))
+    return Opened(file, names, lambda columns: _read(file, meta, columns, options), types)
 
 
 @contextmanager

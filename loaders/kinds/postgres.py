@@ -315,7 +315,7 @@ def make_query(connection: Any, table: PostgresTable, day: date, max_record_byte
         if codec and kind == TEXT:
             # bytes are not converted, so that one that can't be does not end the statement
             expression = f"convert_to({expression}, 'SQL_ASCII')"
-        fields.append(pa.field(target, kind))
+        fields.append(pa.field(target, kind, metadata={"type": column.kind}))
         selected.append(f"{expression} as {quoted(target)}")
     selected += _problems(max_record_bytes, unfit)
     # offset 0: worked out once a record, not once a column

@@ -188,7 +188,13 @@ class _Reading:
         """Take these files, with the raw table's schema and the names of each file's columns in it."""
         own, *self.names = shared_column_names([self.table.columns, *(opened.names for opened in files)])
         self.files = files
-        self.schema = raw_schema([pa.field(name, TEXT) for name in dict.fromkeys(chain(own, *self.names))])
+        types: dict[str, set[str]] = {}
+        for opened, header in zip(files, self.names, strict=True):
+            for name, kind in zip(header, opened.types, strict=False):
+                types.setdefault(name, set()).add(kind)
+        told = {name: {"type": " or ".join(sorted(kinds))} for name, kinds in types.items()}
+        columns = dict.fromkeys(chain(own, *self.names))
+        self.schema = raw_schema([pa.field(name, TEXT, metadata=told.get(name)) for name in columns])
 
     def rows(self, attempt: Attempt) -> Iterator[pa.Table]:
         """Yield the rows, at last one for each object that is lost."""

@@ -335,6 +335,8 @@ def _show_collected(summary: Summary, out: Terminal) -> None:
             _item(f"{name}: {source.reason}", out)
         if source.is_loaded and source.run_id not in (None, summary.run_id):
             _item(f"{name}: its records were collected by run {source.run_id}", out)
+        for change in source.drift:
+            _item(f"{name}: column changed: {change}", out, "yellow")
         if source.is_loaded and source.incomplete:
             _item(f"{name}: {source.unread} could not be read", out)
 

@@ -252,6 +252,7 @@ def _recorded_state(history: DayHistory, still_open: Sequence[str]) -> tuple[str
         for name, source in published.sources.items()
         if source.incomplete
     ]
+    notes += [f"column changed: {line}" for line in published.drift]
     return Outcome.PARTIAL.status.lower() if still_open else words, "; ".join(notes)
 
 

@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from supervisor.common.outcome import Outcome
+from supervisor.common.outcome import PUBLISHED_STATUSES, Outcome
 from supervisor.goal.metrics import Past
 from supervisor.record.ledger import HAS_PUBLISHED, has_ledger
 from supervisor.warehouse.base import Session
@@ -22,6 +22,28 @@ if TYPE_CHECKING:
 
 REQUEST_FILE = "request.json"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+# after so many days without a good load nothing is known of a source's columns
+_MOST_LOADS = 30
+
+
+@dataclass(frozen=True)
+class KnownColumns:
+    """The columns of a source's last good load, and the days on which changes were seen that no good load has taken in since.
+
+    Attributes:
+        columns: As the loaders told them.
+        seen: The earliest day of a change, by its `key`.
+    """
+
+    columns: Mapping[str, Any]
+    seen: Mapping[Any, date]
+
+    @staticmethod
+    def key(change: Mapping[str, Any]) -> tuple[str, str, str]:
+        """Return what makes a change the same on two days."""
+        return change["table"], change["column"], change["change"]
 
 
 @dataclass(frozen=True)
@@ -176,6 +198,37 @@ def read_good_volumes(session: Session, source: str, before: date, past: Past) -
         (source, before, before, Outcome.SUCCESS.status, past.days),
     )
     return [row["count_collected"] for row in rows]
+
+
+def read_known_columns(session: Session, before: date) -> dict[str, KnownColumns]:
+    """Read which columns each source brought with its last good load before a day.
+
+    A load is good when the newest run of its day published it, and all parts of the source could be read.
+    """
+    if not has_ledger(session):
+        return {}
+    rows = session.query(
+        "select loads.source, loads.load_date, loads.detail, runs.status from ("
+        "select *, row_number() over (partition by source order by load_date desc) as place from ("
+        "select *, row_number() over (partition by source, load_date order by finished_at desc) as recency "
+        "from metadata.load_outcomes where status = 'loaded' and load_date < ?) as newest where recency = 1) as loads "
+        "left join (select *, row_number() over (partition by load_date order by finished_at desc) as recency "
+        "from metadata.pipeline_runs where load_date < ?) as runs on loads.load_date = runs.load_date and runs.recency = 1 "
+        "where loads.place <= ? order by loads.source, loads.load_date desc",
+        (before, before, _MOST_LOADS),
+    )
+    known: dict[str, KnownColumns] = {}
+    seen: dict[str, dict[Any, date]] = defaultdict(dict)
+    for row in rows:
+        source, detail = row["source"], json.loads(row["detail"])
+        if source in known:
+            continue
+        if row["status"] in PUBLISHED_STATUSES and detail.get("columns") and not detail.get("incomplete"):
+            known[source] = KnownColumns(detail["columns"], seen[source])
+        else:
+            for change in detail.get("drift", ()):
+                seen[source][KnownColumns.key(change)] = row["load_date"]
+    return known
 
 
 def local_run(work_dir: Path, run_id: str) -> Summary | None:

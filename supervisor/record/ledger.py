@@ -64,6 +64,11 @@ class LoadOutcome:
         return [f"{part['object']} ({part['reason']})" for part in self.incomplete]
 
     @property
+    def drift(self) -> Sequence[Mapping[str, Any]]:
+        """The columns that came, went or changed their type since the source's last good load, each with its first day."""
+        return self.detail.get("drift") or ()
+
+    @property
     def is_whole(self) -> bool:
         """Whether all that the source has of the day is there."""
         return self.loaded and not self.incomplete

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer
 
+from loaders.contract import describe
 from supervisor.common.outcome import PUBLISHED_STATUSES, Outcome
 from supervisor.common.text import listed, measure, operator_sign, plain_text, plural, share
 from supervisor.goal.metrics import METRICS
@@ -59,6 +60,20 @@ class Unread(Part):
         return f"{self.object} ({self.reason})"
 
 
+class Change(Part):
+    """A column that came, went or changed its type, with the day on which it did so; "" for no type."""
+
+    table: str
+    column: str
+    change: str
+    before: str = ""
+    after: str = ""
+    since: Date | None = None
+
+    def __str__(self) -> str:
+        return describe(self.model_dump()) + (f", since {self.since}" if self.since else "")
+
+
 class Source(Part):
     """What came of a source: counts of records, and the run that collected them."""
 
@@ -76,6 +91,7 @@ class Source(Part):
     fallback: bool = False
     strategy: Strategy | None = None
     incomplete: tuple[Unread, ...] = ()
+    drift: tuple[Change, ...] = ()
 
     @property
     def is_loaded(self) -> bool:
@@ -324,6 +340,11 @@ class Summary(Part):
     def incomplete(self) -> list[Source]:
         """The sources of whose day a part could not be read; what could be is there."""
         return [source for source in self.sources.values() if source.is_loaded and source.incomplete]
+
+    @property
+    def drift(self) -> list[str]:
+        """The columns that changed since the last good loads, a line each, for people."""
+        return [f"{source.title}: {change}" for source in self.sources.values() for change in source.drift]
 
     @property
     def missed(self) -> list[Criterion]:

@@ -8,14 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from loaders.contract import describe
 from supervisor.common.errors import UsageError
+from supervisor.common.files import write_json
 from supervisor.common.processes import Child, ChildTimeoutError, Errand
+from supervisor.common.text import listed
 from supervisor.plan.plan import Plan
 from supervisor.record.events import AttemptFailed, Emit, FellBack, SourceFinished, SourceProgress, SourceStarted
+from supervisor.record.history import KnownColumns
 from supervisor.record.ledger import LoadOutcome
 
 Start = Callable[[Sequence[str], Path], Child | Errand]
 _LOADERS: Start = partial(Child, "loaders")
+_ON_DRIFT = {"discard": "reject the records that have a value in an unknown column"}
+_NOTHING_KNOWN: Mapping[str, KnownColumns] = {}
 
 
 class Collector:
@@ -25,6 +31,7 @@ class Collector:
         budget_s: Seconds for the whole phase; a source that is not done by then has failed.
         start: Starts the loaders, from their arguments and the path of their log.
         references_only: Read the sources' reference tables and no records of the day.
+        known: Columns of the sources' last good loads; what has changed since is told.
         plan: Says how much of each source is handed over at once; without one the loaders' own default holds.
     """
 
@@ -39,8 +46,10 @@ class Collector:
         budget_s: float,
         start: Start = _LOADERS,
         references_only: bool = False,
+        known: Mapping[str, KnownColumns] = _NOTHING_KNOWN,
         plan: Plan | None = None,
     ) -> None:
+        self._day, self._known = day, known
         self._run_id = run_id
         self._sources = tuple(sources)
         self._budget_s = budget_s
@@ -50,6 +59,9 @@ class Collector:
         self._failures: dict[str, list[Mapping[str, Any]]] = {}
         self._fallbacks: dict[str, str] = {}
         self._decisions: list[tuple[str, str, str]] = []
+        known_columns = run_dir / "known_columns.json"
+        if known:
+            write_json(known_columns, {name: one.columns for name, one in known.items() if name in sources})
         self._child = start(
             [
                 *("--date", day.isoformat(), "--run-id", run_id, "--target", target, "--workdir", str(run_dir)),
@@ -61,6 +73,7 @@ class Collector:
                     for part in ("--batch-bytes", f"{name}={source.batch_bytes}")
                 ),
                 *(["--references-only"] if references_only else []),
+                *(["--known-columns", str(known_columns)] if known else []),
             ],
             run_dir / "loaders.err",
         )
@@ -150,6 +163,12 @@ class Collector:
         if name in self._planned and "strategy" in detail:
             # what was planned beside what the loaders measured
             detail["strategy"] = {"name": self._planned[name].strategy, **detail["strategy"]}
+        if detail.get("drift"):
+            seen = self._known[name].seen
+            detail["drift"] = [
+                {**change, "since": seen.get(KnownColumns.key(change), self._day).isoformat()}
+                for change in detail["drift"]
+            ]
         return detail
 
     def _unfinished(self, name: str, reason: str) -> LoadOutcome:
@@ -178,6 +197,10 @@ class Collector:
             decided.append(
                 (f"source '{name}': primary endpoint failed", f"fall back to {self._fallbacks[name]}", _came(outcome))
             )
+        if outcome.loaded and outcome.drift:
+            changes = listed([describe(change) for change in outcome.drift])
+            chosen = _ON_DRIFT.get(str(outcome.detail.get("schema_contract")), "take it in")
+            decided.append((f"source '{name}': {changes}", chosen, _came(outcome)))
         if not outcome.loaded:
             decided.append((outcome.reason or "no reason given", "go on without it", "its records are missing"))
         return decided

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from supervisor.common.command_line import command_line
 from supervisor.common.text import listed
 from supervisor.record.events import Collected
+from supervisor.record.history import KnownColumns, read_known_columns
 from supervisor.record.ledger import DayState, LoadOutcome, commit_loads, has_loads, migrate
 from supervisor.run import advice
 from supervisor.run.collect import Collector
@@ -112,6 +113,7 @@ def collect(day: DayRun, sources: Sequence[str], *, references_only: bool = Fals
         budget_s=day.clock.remaining("collect"),
         start=day.workers.loaders,
         references_only=references_only,
+        known={} if references_only else _known_columns(day),
         plan=day.plan,
     )
     try:
@@ -126,3 +128,15 @@ def collect(day: DayRun, sources: Sequence[str], *, references_only: bool = Fals
     for observed, decision, outcome in collector.decisions:
         day.state.decide("collect", observed, decision, outcome)
     return outcomes
+
+
+def _known_columns(day: DayRun) -> dict[str, KnownColumns]:
+    known: dict[str, KnownColumns] = {}
+
+    def work() -> None:
+        if day.warehouse.exists():
+            with day.warehouse.session() as session:
+                known.update(read_known_columns(session, day.request.date))
+
+    day.retry("collect", work)
+    return known

@@ -154,7 +154,7 @@ class RunState:
         still_open = [name for name, outcome in self.outcomes.items() if not outcome.is_whole]
         figures = figures_of_summary(self.cells, self.entities, self.outcomes, self.collected_by)
         for name, outcome in self.outcomes.items():
-            figures["sources"][name]["incomplete"] = outcome.incomplete
+            figures["sources"][name] |= {"incomplete": outcome.incomplete, "drift": outcome.drift}
         content = {
             "schema_version": SCHEMA_VERSION,
             "run_id": self.run_id,

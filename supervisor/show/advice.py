@@ -36,6 +36,7 @@ def issues_of(summary: Summary) -> list[str]:
         if source.is_loaded and source.fallback:
             issues.append(f"{source.title}: the fallback endpoint was used")
     issues += [f"{source.title} incomplete: {source.unread} could not be read" for source in summary.incomplete]
+    issues += [f"Column changed, {line}" for line in summary.drift]
     for records, noun, note in (
         (summary.quarantined, "transformation failure", "quarantined"),
         (summary.missing_required, "record", "a required field is missing; kept, marked incomplete"),

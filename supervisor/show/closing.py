@@ -181,6 +181,7 @@ def _partial(summary: Summary) -> list[Row]:
     return [
         *rows,
         *_section("Action Required:", _items(causes)),
+        *_section("Columns changed:", _items(summary.drift)),
         *_quality(summary, "Quality of what was published:"),
         *_goal(summary, only_missed=True),
         *_section("Conservation:", _items([_conservation(summary)])),
@@ -202,6 +203,7 @@ def _escalated(summary: Summary) -> list[Row]:
     return [
         *rows,
         *_section("Worst offenders:", _items(offender_lines(summary))),
+        *_section("Columns changed:", _items(summary.drift)),
         *_section("Sources:", _items(_source_line(source, "") for source in (*summary.missing, *summary.incomplete))),
         Row(),
         Row(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from loaders.contract import describe
 from supervisor.common.text import listed, measure, share, share_of
 from supervisor.dbt.entities import Entity
 from supervisor.goal.criteria import CriterionResult
@@ -11,6 +12,8 @@ from supervisor.record import events
 from supervisor.record.figures import DayFigures, total_of
 from supervisor.record.ledger import LoadOutcome
 from supervisor.show.console import Console, StepStatus
+
+_MOST_CHANGES = 10
 
 
 class Transcript:
@@ -156,6 +159,12 @@ class Transcript:
             step((name, "records"), f"Records: {outcome.collected:,}", "info")
             if outcome.incomplete:
                 step((name, "incomplete"), f"Could not be read: {listed(outcome.unread)}", "warning")
+            for number, change in enumerate(outcome.drift[:_MOST_CHANGES], start=1):
+                step(
+                    (name, f"drift-{number}"), f"Column changed: {describe(change)}, since {change['since']}", "warning"
+                )
+            if len(outcome.drift) > _MOST_CHANGES:
+                step((name, "drift"), f"and {len(outcome.drift) - _MOST_CHANGES:,} more columns changed", "warning")
             ended = "INCOMPLETE after" if outcome.incomplete else "COMPLETED in"
             status: StepStatus = "warning" if outcome.incomplete else "ok"
             step((name,), f"{title} Collection (parallel): {ended} {outcome.duration_s:.1f} s", status)

@@ -86,6 +86,9 @@ SITUATIONS: dict[str, Situation] = {
         (RETRIES[0], *CLEANSED), faults="postgres=terminated:1"),
     "PostgreSQL refuses the right to read": Situation(
         (WITHOUT, *CLEANSED), 3, "PARTIAL", "postgres=denied", ("postgres",), out=loaded("s3", "api")),
+    "two S3 files can't be read": Situation(
+        (("collect", "publish what could be read"), *CLEANSED), 3, "PARTIAL", "s3=corrupt:2", lost_files=(13, 14),
+        out=unread_files_are_quarantined),
     "S3 and PostgreSQL hang": Situation(
         None, 3, "PARTIAL", "s3=hang,postgres=hang", ("s3", "postgres"), goal=lenient_within_minutes,
         out=both(loaded("api"), told("left behind"), stopped_in_time(120))),

@@ -13,7 +13,8 @@ from urllib.parse import unquote
 import pytest
 from loader_helpers import ROOT
 
-from loaders.config import _secret_values, configured_source_names, read_sources
+from loaders.config import _secret_values, configured_source_names, read_contracts, read_sources
+from loaders.contract import Contract
 from loaders.errors import ConfigurationError
 from loaders.kinds.postgres import PostgresSource
 from loaders.kinds.rest_api import RestApiSource
@@ -343,3 +344,31 @@ def test_the_password_of_a_connection_string_is_known_however_its_url_is_read(pa
     register_secrets(_secret_values({"shop": {"credentials": url}}))
     assert redact(f"refused {password}!") == "refused ***!"
     assert redact(f"refused {unquote(password)}!") == "refused ***!"
+
+
+def test_a_source_of_any_kind_says_what_its_columns_may_do():
+    keys = 'schema_contract = "freeze"\nrequired_columns = ["amount", "events.id"]\n'
+    write("config.toml", API.replace('kind = "rest_api"\n', f'kind = "rest_api"\n{keys}', 1) + LAKE)
+    read_sources(["api", "lake"])
+    assert read_contracts(["api", "lake"]) == {"api": Contract("freeze", ("amount", "events.id")), "lake": Contract()}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        (
+            "SOURCES__LAKE__SCHEMA_CONTRACT",
+            "frozen",
+            "sources.lake.schema_contract = 'frozen' is not one of: 'evolve', 'freeze' or",
+        ),
+        ("SOURCES__LAKE__SCHEMA_CONTRAKT", "freeze", "Did you mean schema_contract?"),
+    ],
+)
+def test_a_contract_that_is_none_is_a_mistake_with_what_it_may_be(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+):
+    monkeypatch.setenv(variable, value)
+    write("config.toml", LAKE)
+    with pytest.raises(ConfigurationError) as caught:
+        read_sources(["lake"])
+    assert words in str(caught.value)
