@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from end_to_end.helpers import GOLDEN_DAY, PROJECT, SCALE, YESTERDAY, Run, events_csv, orchestrate
+from end_to_end.helpers import ENGINE, GOLDEN_DAY, PROJECT, SCALE, YESTERDAY, Run, events_csv, orchestrate
 from supervisor_asks import ask
 
 from supervisor.commands.run import show_backfill
