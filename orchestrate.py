@@ -156,6 +156,16 @@ def console_option(command: F) -> F:
     )(command)
 
 
+def archive_option(command: F) -> F:
+    """Add `--archive`."""
+    return click.option(
+        "--archive",
+        default=lambda: os.environ.get("GOALKEEPER_ARCHIVE", "archive"),
+        show_default="archive",
+        help="Folder or s3://bucket/prefix for the raw data; empty for none.",
+    )(command)
+
+
 def json_option(what: str) -> Callable[[F], F]:
     """Add `--json`."""
     return click.option("--json", "as_json", is_flag=True, help=f"Print {what} on standard output.")
@@ -239,12 +249,7 @@ def make_span(day: date | None, first: date | None, last: date | None) -> tuple[
 @target_option
 @json_option("summary.json")
 @console_option
-@click.option(
-    "--archive",
-    default=lambda: os.environ.get("GOALKEEPER_ARCHIVE", "archive"),
-    show_default="archive",
-    help="Folder or s3://bucket/prefix for the raw data; empty for none.",
-)
+@archive_option
 @goal_option
 @click.pass_context
 def main(
@@ -338,6 +343,23 @@ def check(day: date | None, target: str, as_json: bool) -> None:
     # what is tried once can't pass by itself, as the golden day's timeout does
     sandbox = functools.partial(sandbox_if_needed, default_faults="none")
     sys.exit(answer(make_place(target), day or today(), sandbox, as_json))
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@target_option
+@archive_option
+@json_option("what was removed")
+def prune(dry_run: bool, target: str, archive: str, as_json: bool) -> None:
+    """Remove what has passed its retention.
+
+    Raw records, the archive, folders of runs and reports, each after the days that [retention] in .dlt/config.toml gives
+    it. Of a day that is open nothing is removed. A day without its raw records stays as it is published: it can't be
+    replayed, nor repaired from one source.
+    """
+    from supervisor.commands.prune import prune as answer
+
+    sys.exit(answer(make_place(target), archive, today(), dry_run=dry_run, as_json=as_json))
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,6 +15,7 @@ from supervisor.common.command_line import PROGRAM, command_line
 from supervisor.common.outcome import Outcome
 from supervisor.common.request import days_between
 from supervisor.common.text import count
+from supervisor.dbt.project import read_project_vars
 from supervisor.record.history import (
     DayHistory,
     group_days,
@@ -23,6 +25,7 @@ from supervisor.record.history import (
     read_loaded,
     read_runs,
 )
+from supervisor.record.retention import Retention, read_retention
 from supervisor.run.backfill import days_of
 from supervisor.show.terminal import Column, Terminal
 from supervisor.warehouse.base import Warehouse
@@ -90,6 +93,7 @@ class Status:
     days: tuple[DayStatus, ...]
     running: Holder | None = None
     from_runs: bool = False
+    retention: Retention | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -99,6 +103,7 @@ class Status:
             "warehouse": self.warehouse,
             "running": None if self.running is None else self.running.as_dict(),
             "from_runs": self.from_runs,
+            "retention": None if self.retention is None else dict(self.retention.__dict__),
             "days": [day.as_dict() for day in self.days],
         }
 
@@ -109,6 +114,9 @@ def read_status(
     work_dir: Path,
     configured: Sequence[str],
     span: tuple[date, date] | None = None,
+    *,
+    most_days: int = DEFAULT_DAYS,
+    retention: Retention | None = None,
 ) -> Status:
     """Look at days.
 
@@ -118,17 +126,22 @@ def read_status(
         work_dir: Where `runs/` is.
         configured: Sources that are configured now; none while the sandbox is used.
         span: First and last day; without it the last days that any run dealt with.
+        most_days: How many days that are.
+        retention: How long what is kept.
     """
     holder = lock_holder(lock) or warehouse.remote_holder()
+    if holder is not None and holder.pid == os.getpid():
+        # a command that has taken the lock is nobody that it must keep away from
+        holder = None
     from_runs = holder is not None and not warehouse.serves_readers
     requests = open_requests(work_dir, warehouse.target)
     if from_runs:
         days, history = _local_history(local_runs(work_dir, warehouse.target), span)
     else:
-        days, history = _recorded_history(warehouse, work_dir, span)
+        days, history = _recorded_history(warehouse, work_dir, span, most_days)
     if span is None:
         asked = {day for request in requests.values() if (day := _day_of(request)) is not None}
-        days = sorted({*days, *asked})[-DEFAULT_DAYS:]
+        days = sorted({*days, *asked})[-most_days:]
     return Status(
         target=warehouse.target,
         warehouse=warehouse.description,
@@ -138,6 +151,7 @@ def read_status(
         ),
         running=holder,
         from_runs=from_runs,
+        retention=retention,
     )
 
 
@@ -151,7 +165,7 @@ def _local_history(runs: list[Summary], span: tuple[date, date] | None) -> tuple
 
 
 def _recorded_history(
-    warehouse: Warehouse, work_dir: Path, span: tuple[date, date] | None
+    warehouse: Warehouse, work_dir: Path, span: tuple[date, date] | None, most_days: int
 ) -> tuple[list[date], dict[date, DayHistory]]:
     # a run that failed or was stopped has left nothing in the warehouse
     local = local_runs(work_dir, warehouse.target)
@@ -159,9 +173,7 @@ def _recorded_history(
         return _local_history(local, span)
     failed = [run for run in local if run.outcome is Outcome.FAILED]
     with warehouse.session() as session:
-        days = (
-            days_between(*span) if span else sorted({*known_days(session, DEFAULT_DAYS), *(run.date for run in failed)})
-        )
+        days = days_between(*span) if span else sorted({*known_days(session, most_days), *(run.date for run in failed)})
         if not days:
             return [], {}
         runs, loaded = read_runs(session, days[0], days[-1]), read_loaded(session, days[0], days[-1])
@@ -282,6 +294,11 @@ def _is_newer(request: Mapping[str, Any], last: Summary | None) -> bool:
         return False
 
 
+def retention_of(place: Place) -> Retention:
+    """Return how long what is kept in a project."""
+    return read_retention(int(str(read_project_vars(place.project_dir).get("lookback_days", 0))))
+
+
 def show_status(status: Status, out: Terminal) -> None:
     """Write the days as a table, then what should be known and what comes next."""
     out.line(f"Warehouse: {status.warehouse} (target {status.target})")
@@ -308,6 +325,9 @@ def show_status(status: Status, out: Terminal) -> None:
     )
     _show_notes(status, out)
     _show_next(status, out)
+    if status.retention is not None:
+        out.line()
+        out.line(f"Kept: {status.retention.as_words()}; `prune` removes what is older", "dim")
 
 
 def _row(day: DayStatus, has_missing: bool) -> list[str | tuple[str, str]]:
@@ -362,7 +382,8 @@ def status(place: Place, span: tuple[date, date] | None, as_json: bool) -> int:
             days_of(*span)
         warehouse = place.warehouse()
         lock = warehouse.lock_path(place.work_dir)
-        found = read_status(warehouse, lock, place.work_dir, configured_source_names(), span)
+        retention = retention_of(place)
+        found = read_status(warehouse, lock, place.work_dir, configured_source_names(), span, retention=retention)
         if as_json:
             print_json(found.as_dict())
         else:

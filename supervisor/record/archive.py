@@ -6,8 +6,10 @@ Archiving again what is already there changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -18,6 +20,7 @@ from typing import Any, Protocol
 from supervisor.common.files import replaced, write_file
 
 MANIFEST = "manifest.json"
+_DAY = re.compile(r"([0-9]{4})/(0[1-9]|1[0-2])/([0-2][0-9]|3[01])/")
 
 
 class ArchiveError(Exception):
@@ -37,7 +40,7 @@ class _Store(Protocol):
     def read(self, path: str) -> bytes | None: ...
     def put(self, path: str, local: Path) -> None: ...
     def write(self, path: str, content: bytes) -> None: ...
-    def names(self, prefix: str) -> list[str]: ...
+    def sizes(self, prefix: str) -> dict[str, int]: ...
     def remove(self, path: str) -> None: ...
 
 
@@ -56,12 +59,17 @@ class _Folder:
     def write(self, path: str, content: bytes) -> None:
         write_file(self._root / path, content)
 
-    def names(self, prefix: str) -> list[str]:
+    def sizes(self, prefix: str) -> dict[str, int]:
         base = self._root / prefix
-        return sorted(str(file.relative_to(self._root)) for file in base.rglob("*") if file.is_file())
+        files = sorted(file for file in base.rglob("*") if file.is_file())
+        return {str(file.relative_to(self._root)): file.stat().st_size for file in files}
 
     def remove(self, path: str) -> None:
         (self._root / path).unlink(missing_ok=True)
+        # a bucket has no empty folders either
+        for folder in list((self._root / path).parents)[: len(Path(path).parts) - 1]:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 class _Bucket:
@@ -85,12 +93,12 @@ class _Bucket:
     def write(self, path: str, content: bytes) -> None:
         self._client.put_object(Bucket=self._bucket, Key=self._prefix + path, Body=content)
 
-    def names(self, prefix: str) -> list[str]:
+    def sizes(self, prefix: str) -> dict[str, int]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._bucket, Prefix=self._prefix + prefix
         )
-        keys = (entry["Key"] for page in pages for entry in page.get("Contents", []))
-        return sorted(key.removeprefix(self._prefix) for key in keys)
+        entries = (entry for page in pages for entry in page.get("Contents", []))
+        return {entry["Key"].removeprefix(self._prefix): entry["Size"] for entry in entries}
 
     def remove(self, path: str) -> None:
         self._client.delete_object(Bucket=self._bucket, Key=self._prefix + path)
@@ -143,12 +151,52 @@ def archive_day(location: str, day: date, landing: Path, sources: Iterable[str],
                     store.put(f"{prefix}{source}/{file.path}", landing / source / file.path)
             manifest["sources"][source] = {"run_id": run_id, "files": [asdict(file) for file in files]}
             current = {f"{prefix}{source}/{file.path}" for file in files}
-            for stale in set(store.names(f"{prefix}{source}/")) - current:
+            for stale in set(store.sizes(f"{prefix}{source}/")) - current:
                 store.remove(stale)
         store.write(prefix + MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
     except Exception as error:
         raise ArchiveError(f"archive {location}/{prefix} can't be written: {type(error).__name__}: {error}") from error
     return manifest
+
+
+def drop_landed(landing: Path, sources: Iterable[str]) -> None:
+    """Remove files as received that the archive has: a run's folder does not keep them twice."""
+    for source in sources:
+        shutil.rmtree(landing / source, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        landing.rmdir()
+
+
+def archived_days(location: str) -> dict[date, int]:
+    """Return the days of which the archive has anything, with the bytes that its files take.
+
+    Raises:
+        ArchiveError: It can't be read.
+    """
+    days: dict[date, int] = {}
+    try:
+        for path, size in _open(location).sizes("").items():
+            if found := _DAY.match(path):
+                day = date(*map(int, found.groups()))
+                days[day] = days.get(day, 0) + size
+    except Exception as error:
+        raise ArchiveError(f"archive {location} can't be read: {type(error).__name__}: {error}") from error
+    return dict(sorted(days.items()))
+
+
+def remove_day(location: str, day: date) -> None:
+    """Remove a day from the archive, its manifest first: what is left by a kill is taken for nothing.
+
+    Raises:
+        ArchiveError: It can't be written.
+    """
+    prefix = f"{day:%Y/%m/%d}/"
+    try:
+        store = _open(location)
+        for path in (prefix + MANIFEST, *store.sizes(prefix)):
+            store.remove(path)
+    except Exception as error:
+        raise ArchiveError(f"archive {location}/{prefix} can't be removed: {type(error).__name__}: {error}") from error
 
 
 def _describe(file: Path, root: Path) -> ArchivedFile:

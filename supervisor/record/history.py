@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.common.outcome import PUBLISHED_STATUSES, Outcome
 from supervisor.goal.metrics import Past
-from supervisor.record.ledger import HAS_PUBLISHED, has_ledger
+from supervisor.record.ledger import HAS_PUBLISHED, WAS_LOADED, has_ledger
 from supervisor.warehouse.base import Session
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def read_loaded(session: Session, first: date, last: date) -> dict[date, tuple[s
     loaded: dict[date, list[str]] = defaultdict(list)
     for row in session.query(
         "select distinct load_date, source from metadata.load_outcomes "
-        "where status = 'loaded' and load_date between ? and ? order by load_date, source",
+        f"where {WAS_LOADED} and load_date between ? and ? order by load_date, source",
         (first, last),
     ):
         loaded[row["load_date"]].append(row["source"])
@@ -170,7 +170,7 @@ def read_volumes(session: Session, before: date, days: int) -> dict[str, list[in
         "select source, count_collected from ("
         "select *, row_number() over (partition by source order by load_date desc) as place from ("
         "select *, row_number() over (partition by source, load_date order by finished_at desc) as recency "
-        "from metadata.load_outcomes where status = 'loaded' and load_date < ?) as loads where recency = 1) as ranked "
+        f"from metadata.load_outcomes where {WAS_LOADED} and load_date < ?) as loads where recency = 1) as ranked "
         "where place <= ? order by source, place",
         (before, days),
     ):
@@ -188,7 +188,7 @@ def read_good_volumes(session: Session, source: str, before: date, past: Past) -
     rows = session.query(
         "select loads.count_collected from ("
         "select *, row_number() over (partition by load_date order by finished_at desc) as recency "
-        "from metadata.load_outcomes where source = ? and status = 'loaded' and load_date < ?) as loads inner join ("
+        f"from metadata.load_outcomes where source = ? and {WAS_LOADED} and load_date < ?) as loads inner join ("
         "select *, row_number() over (partition by load_date order by finished_at desc) as recency "
         "from metadata.pipeline_runs where load_date < ?) as runs on loads.load_date = runs.load_date "
         "where loads.recency = 1 and runs.recency = 1 and runs.status = ? and runs.exit_code = 0 "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 HAS_PUBLISHED = "status in (" + ", ".join(f"'{status}'" for status in PUBLISHED_STATUSES) + ")"
 """The condition on a row of pipeline_runs that its run has published the day."""
+
+PRUNED = "pruned"
+"""Status of a load whose raw records have passed their retention."""
+WAS_LOADED = f"status in ('loaded', '{PRUNED}')"
+"""The condition on a row of load_outcomes that its records came."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +86,19 @@ class DayState:
     Attributes:
         last_run: The newest run that published the day, a row of pipeline_runs; None when none did.
         loads: The load in force of each source, by source name.
+        pruned: Sources whose raw records of the day were there and have passed their retention.
     """
 
     last_run: Mapping[str, Any] | None
     loads: Mapping[str, LoadOutcome]
+    pruned: frozenset[str] = frozenset()
 
     def open(self, configured: Sequence[str]) -> list[str]:
-        """Configured sources whose raw records of the day are not there, or not all of them."""
-        return [name for name in configured if name not in self.loads or not self.loads[name].is_whole]
+        """Configured sources whose raw records of the day have never been there, or not all of them."""
+        return [name for name in configured if name not in self.pruned and not self._is_whole(name)]
+
+    def _is_whole(self, name: str) -> bool:
+        return name in self.loads and self.loads[name].is_whole
 
 
 def has_ledger(session: Session) -> bool:
@@ -115,12 +125,13 @@ def read_day(session: Session, day: date) -> DayState:
         (day,),
     )
     outcomes = session.query(
-        "select * from metadata.load_outcomes where load_date = ? and status = 'loaded' order by finished_at",
-        (day,),
+        f"select * from metadata.load_outcomes where load_date = ? and {WAS_LOADED} order by finished_at", (day,)
     )
+    newest = {row["source"]: row for row in outcomes}
     return DayState(
         last_run=runs[0] if runs else None,
-        loads={row["source"]: _outcome(row) for row in outcomes},
+        loads={name: _outcome(row) for name, row in newest.items() if row["status"] != PRUNED},
+        pruned=frozenset(name for name, row in newest.items() if row["status"] == PRUNED),
     )
 
 
@@ -217,6 +228,23 @@ def sweep_raw(session: Session, day: date) -> int:
             session.execute(f"delete from {name} where load_date = ? and load_id <> ?", (day, load_id))
             swept += 1
     return swept
+
+
+def prune_raw(session: Session, day: date, tables: Collection[str]) -> None:
+    """Remove a day's raw records for good, and note it: the day is complete as it is published, and can't be built again.
+
+    Call it within a transaction.
+
+    Args:
+        session: The warehouse.
+        day: Which day.
+        tables: Quoted names of the raw tables.
+    """
+    for name in tables:
+        session.execute(f"delete from {name} where load_date = ?", (day,))
+    session.execute(
+        "update metadata.load_outcomes set status = ? where load_date = ? and status = 'loaded'", (PRUNED, day)
+    )
 
 
 def raw_tables(session: Session) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from supervisor.common.files import write_json
 from supervisor.common.secrecy import redact
 from supervisor.common.stopping import StopRequested
 from supervisor.dbt.artifacts import ArtifactError
-from supervisor.record.archive import ArchiveError, archive_day
+from supervisor.record.archive import ArchiveError, archive_day, drop_landed
 from supervisor.record.events import (
     Archived,
     ArchiveSkipped,
@@ -130,6 +131,7 @@ class RunEnd:
             state.decide("publish", observed, "go on without the archive", "the raw files stay in the run's folder")
             state.emit(ArchiveSkipped(observed))
             return
+        drop_landed(state.run_dir / "landing", loaded)
         state.archived = f"{request.archive}/{request.date:%Y/%m/%d}/"
         state.emit(Archived(state.archived))
 
@@ -231,6 +233,8 @@ class RunEnd:
     def conclude(self, status: str) -> Summary:
         """Write `summary.json`, tell whoever must know, and return the summary."""
         state = self._state
+        # packages of loads that failed: none is ever resumed
+        shutil.rmtree(state.run_dir / "dlt", ignore_errors=True)
         code = state.code_of(status)
         if self._recorded_code is not None and code != self._recorded_code and status != "FAILED":
             # the deadline passed after the publish: what the ledger says must not be better than what was

@@ -36,6 +36,11 @@ class SourceIntake:
         self._commit(day, fresh)
         self._update_outcomes(day.state, before, fresh)
         day.emit(Collected(day.state.outcomes))
+        lost = sorted(name for name in before.pruned if not (name in fresh and fresh[name].loaded))
+        if lost:
+            error = self._pruned(day, lost)
+            day.clock.finish("collect", "FAILED")
+            raise error
         if not any(outcome.loaded for outcome in fresh.values()):
             error = self._nothing_new(day, fresh)
             day.clock.finish("collect", "FAILED")
@@ -79,6 +84,17 @@ class SourceIntake:
                 observed = f"source '{name}': {listed(outcome.unread)} could not be read"
                 came = f"as in run {kept.load_id}" if kept and as_before else "the next run reads the source again"
                 state.decide("collect", observed, "publish what could be read, as a partial day", came)
+
+    def _pruned(self, day: DayRun, lost: Sequence[str]) -> EscalationError:
+        request = day.request
+        again = command_line(request.date, request.target, "--force", options=request.options)
+        return EscalationError(
+            "collect",
+            f"{', '.join(lost)}: not collected now, and the raw records of {request.date} have passed their retention",
+            "the day would lose rows that are published",
+            f"collect all of its sources again, once they have the day: {again}",
+            lost,
+        )
 
     def _nothing_new(self, day: DayRun, fresh: Mapping[str, LoadOutcome]) -> EscalationError:
         request = day.request

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.record.archive import ArchiveError, archive_day, archived_runs
+from supervisor.record.archive import ArchiveError, archive_day, archived_runs, drop_landed
 from supervisor.record.journal import report_path
 from supervisor.run.outlets import Reports
 from supervisor.warehouse.base import Warehouse
@@ -56,6 +56,8 @@ def _archive_leftovers(run: Summary, work_dir: Path, archive: str) -> list[str]:
         for run_id, names in missing.items():
             if names:
                 archive_day(archive, run.date, work_dir / "runs" / run_id / "landing", names, run_id)
+        for run_id, names in collected.items():
+            drop_landed(work_dir / "runs" / run_id / "landing", names)
     except ArchiveError as error:
         return [str(error)]
     names = sorted(name for names in missing.values() for name in names)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from loaders.config import configured_source_names, read_sources
 from supervisor.common.command_line import command_line
 from supervisor.common.errors import UsageError
-from supervisor.common.outcome import PUBLISHED_CODES
+from supervisor.common.outcome import PUBLISHED_CODES, Outcome
 from supervisor.common.request import Request
 from supervisor.common.text import plural
 from supervisor.dbt.declarations import read_declarations
@@ -85,7 +85,12 @@ def rebuild_later_days(
         waiting.remove(day)
         outlets.emit(Said(f"{day} had published records that belong to an earlier day now: it is built again."))
         again = replace(request, date=day)
-        follower = _replay_day(again, goal, warehouse, outlets, workers, new_run_id(request.work_dir), False)
+        try:
+            follower = _replay_day(again, goal, warehouse, outlets, workers, new_run_id(request.work_dir), False)
+        except UsageError as error:
+            # the first day is published: that the later one can't follow is told, and its rows stay
+            outlets.emit(Said(str(error), is_error=True))
+            return Result(Outcome.ESCALATED.exit_code, result.summary)
         if follower.exit_code not in PUBLISHED_CODES:
             command = command_line(day, request.target, "replay", options=request.options)
             outlets.emit(Said(f"{day} has them still. Once the cause is fixed: {command}", is_error=True))
@@ -127,6 +132,12 @@ def _replay_day(
     read_references: bool,
 ) -> Result:
     before = read_state(warehouse, request.date)
+    if before.pruned:
+        again = command_line(request.date, request.target, "--force", options=request.options)
+        raise UsageError(
+            f"{request.date} can't be built again: raw records of {', '.join(sorted(before.pruned))} have passed their retention. "
+            f"If the sources still have the day: {again}"
+        )
     if not before.loads:
         collect_it = command_line(request.date, request.target, options=request.options)
         raise UsageError(f"{request.date} has no raw records to replay. Collect it: {collect_it}")
