@@ -12,7 +12,8 @@ def test_the_page_is_written_and_a_broken_project_is_said(tmp_path: Path) -> Non
     assert (made.exit_code, made.output) == (0, "new/page.html\n"), made.errors
     assert "<html" in (tmp_path / "new" / "page.html").read_text(encoding="utf-8")[:5_000].lower()
     assert orchestrate(tmp_path, "init", ".").exit_code == 0
-    (tmp_path / "models" / "marts" / "events.sql").write_text("select * from {{ ref('nowhere') }}")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "broken.sql").write_text("select * from {{ ref('nowhere') }}")
     broken = orchestrate(tmp_path, "docs", "--output", "new/page.html")
     assert broken.exit_code == 2, broken.errors
     assert "Error: dbt docs can't be generated: " in broken.errors
