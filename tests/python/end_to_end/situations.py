@@ -169,7 +169,7 @@ def _run(situation: Situation, folder: Path, arguments: list[str], environment: 
 
 def copy_project(folder: Path) -> None:
     """Make the folder a project of its own, parsed already as far as this one is."""
-    init_project(PROJECT, folder)
+    init_project(PROJECT, folder, demo=True)
     parsed = Path("target", "duckdb", "partial_parse.msgpack")
     if (PROJECT / parsed).exists():
         (folder / parsed).parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,8 @@ def test_the_page_is_written_and_a_broken_project_is_said(tmp_path: Path) -> Non
     assert "model.goalkeeper.int_events_checked" in page
     assert "exposure.goalkeeper.quality_report" in page
     assert orchestrate(tmp_path, "init", ".").exit_code == 0
-    (tmp_path / "models" / "marts" / "events.sql").write_text("select * from {{ ref('nowhere') }}")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "broken.sql").write_text("select * from {{ ref('nowhere') }}")
     broken = orchestrate(tmp_path, "docs", "--output", "new/page.html")
     assert broken.exit_code == 2, broken.errors
     assert "Error: dbt docs can't be generated: " in broken.errors
