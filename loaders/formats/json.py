@@ -129,6 +129,9 @@ def records(text: str | Window, path: list[str], list_only: bool = False) -> Ite
         end = window.find(_skip, start + 1)
         while window[end] != "]":
             position, end = end, window.find(_value_end, end)
+            if window[position] in "-0123456789" and window[end] not in (*" \t\r\n,]",):
+                # its last digits may be missing
+                raise BrokenJson("a number is cut short", position, position)
             yield window.cut(position, end)
             # the usual case, without a step
             comma = _COMMA.match(window.text, end - window.base)

@@ -23,7 +23,7 @@ from loaders.errors import ConfigurationError, SourceError, no_data_error
 from loaders.failures import classify
 from loaders.fields import SETTINGS, Name, Seconds, Template, as_table, secret, sections, settings
 from loaders.formats.files import COMPRESSIONS, FORMATS, Landed, Opened, Options, Unreadable, format_of, open_file
-from loaders.formats.raw import TEXT, Rejected, raw_schema, rejected_table, shared_column_names, stamped
+from loaders.formats.raw import TEXT, Rejected, raw_schema, rejected_table, shared_column_names, stamped, without_nul
 from loaders.kinds.checks import Check, failed_check
 from loaders.kinds.one_endpoint import OneEndpoint
 from loaders.kinds.stores import FETCH_THREADS, Bucket, Folder, ObjectChanged, Store, StoredObject
@@ -119,7 +119,9 @@ def partitions(key: str) -> tuple[tuple[str, str | None], ...]:
     pairs = [folder.partition("=") for folder in key.split("/")[:-1] if "=" in folder]
     # of a name that comes twice the inner folder says the value
     return tuple(
-        {unquote(name): None if value == _NULL_PARTITION else unquote(value) for name, _, value in pairs}.items()
+        {
+            unquote(name): None if value == _NULL_PARTITION else without_nul(unquote(value)) for name, _, value in pairs
+        }.items()
     )
 
 

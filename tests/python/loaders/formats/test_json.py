@@ -127,6 +127,12 @@ def test_what_follows_a_break_in_json_is_told_as_unreadable(tmp_path: Path):
     assert bad == {3: ("json_broken", '{"c":')}
 
 
+def test_a_number_at_the_end_of_a_document_that_is_cut_short_is_no_record(tmp_path: Path):
+    for rest in ("2000", "20.", "2e+", "-"):
+        good, bad = read(land(tmp_path, "a.json", b"[10, " + rest.encode()))
+        assert (good, bad) == ({1: "10"}, {2: ("json_broken", rest)})
+
+
 def test_json_records_are_the_same_as_a_parser_gives():
     document = {"meta": {"data": [0]}, "data": [{"i": i, "s": f'"{i}\\'} for i in range(500)]}
     text = json.dumps(document, indent=1)
