@@ -131,12 +131,7 @@ def stamped(
     """
     if isinstance(source_rows, int):
         source_rows = pa.array(np.arange(source_rows, source_rows + count, dtype=np.int64))
-    fixed = {
-        "load_date": stamp.load_date,
-        "source_object": source_object,
-        "load_id": stamp.load_id,
-        "loaded_at": stamp.loaded_at,
-    }
+    fixed = {**vars(stamp), "source_object": source_object}
 
     def column(field: pa.Field) -> pa.Array | pa.ChunkedArray:
         if field.name in fixed:
@@ -151,12 +146,10 @@ def rejected_table(schema: pa.Schema, rows: Sequence[Rejected], stamp: Stamp) ->
     """Return rejected records as rows of a raw table, all the source's columns null."""
     given = [
         {
-            PAYLOAD: None if row.payload is None else without_nul(row.payload),
-            "load_date": stamp.load_date,
+            **vars(stamp),
+            PAYLOAD: row.payload and without_nul(row.payload),
             "source_object": without_nul(row.source_object),
             "source_row": row.source_row,
-            "load_id": stamp.load_id,
-            "loaded_at": stamp.loaded_at,
             "reject_reason": row.reason,
             "reject_detail": without_nul(row.detail),
         }

@@ -103,15 +103,14 @@ def _is_hidden(rest: str) -> bool:
 
 def refusal(below: str) -> str | None:
     """Return why a key below the prefix can't become a path below the landing folder."""
-    if below.startswith("/"):
-        return "the key is an absolute path"
-    if any(part in ("..", ".", "") for part in below.split("/")):
-        return "the key has an empty, . or .. part"
-    if "\\" in below or any(ord(character) < 32 for character in below):
-        return "the key has a backslash or a control character"
-    if any(len(part.encode()) > 255 for part in below.split("/")):
-        return "a part of the key is longer than a file name can be"
-    return None
+    parts = below.split("/")
+    reasons = {
+        "the key is an absolute path": below.startswith("/"),
+        "the key has an empty, . or .. part": not {"..", ".", ""}.isdisjoint(parts),
+        "the key has a backslash or a control character": re.search(r"[\\\x00-\x1f]", below),
+        "a part of the key is longer than a file name can be": max(len(part.encode()) for part in parts) > 255,
+    }
+    return next((why for why, holds in reasons.items() if holds), None)
 
 
 def partitions(key: str) -> tuple[tuple[str, str | None], ...]:
@@ -337,6 +336,36 @@ def _save(store: Store, item: StoredObject, path: Path, deadline: Deadline) -> N
             raise ObjectChanged("object cut short", f"{item.key} has {item.size} bytes and {file.tell()} came")
 
 
+def _check(source: S3Source, day: date, deadline: Deadline) -> list[Check]:
+    is_bucket = source.folder is None
+    try:
+        store = source.store(deadline)
+        listed = {table: list_objects(store, table, day) for table in source.tables}
+    except Exception as error:
+        subject = source.subject(day)
+        name = "reach" if classify(error, subject).transient else "list"
+        return [failed_check(name, error, subject, f"s3:ListBucket on {source.root}" if is_bucket else None)]
+    answers = (source.credentials.endpoint_url or "Amazon S3") if is_bucket else source.root
+    checks = [
+        Check("reach", True, f"{answers} answers"),
+        Check("list", True, f"{source.root} can be listed"),
+        *(
+            Check(
+                "day", bool(found) or table.allow_empty, f"{len(found)} objects below {source.root}{table.where(day)}"
+            )
+            for table, found in listed.items()
+        ),
+    ]
+    for found in filter(None, listed.values()):
+        try:
+            next(store.chunks(found[0]), None)
+            checks.append(Check("read", True, f"{found[0].key} can be read"))
+        except Exception as error:
+            right = f"s3:GetObject on {source.root}*" if is_bucket else None
+            checks.append(failed_check("read", error, found[0].key, right))
+    return checks
+
+
 def _bucket_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
@@ -359,6 +388,7 @@ class S3Source(OneEndpoint):
     kind: ClassVar[str] = "s3"
     nothing_came: ClassVar[str] = "no objects"
     open = open_s3
+    check = _check
 
     @property
     def folder(self) -> str | None:
@@ -422,10 +452,6 @@ class S3Source(OneEndpoint):
         store = self.store(deadline)
         return {item.key: item.version() for table in self.tables for item in list_objects(store, table, day)}
 
-    def check(self, day: date, deadline: Deadline) -> list[Check]:
-        """See `loaders.sources.Source`."""
-        return _check(self, day, deadline)
-
 
 def make_client(source: S3Source, deadline: Deadline) -> Any:
     """Return a boto3 client whose own retries are off: tries are counted in one place."""
@@ -481,33 +507,3 @@ def read(name: str, values: Mapping[str, Any], where: str) -> S3Source:
         tables=tuple(settings(FileTable, {**shared, **section}, at, name=key) for key, (section, at) in tables.items()),
         credentials=settings(S3Credentials, keys, at),
     )
-
-
-def _check(source: S3Source, day: date, deadline: Deadline) -> list[Check]:
-    is_bucket = source.folder is None
-    try:
-        store = source.store(deadline)
-        listed = {table: list_objects(store, table, day) for table in source.tables}
-    except Exception as error:
-        subject = source.subject(day)
-        name = "reach" if classify(error, subject).transient else "list"
-        return [failed_check(name, error, subject, f"s3:ListBucket on {source.root}" if is_bucket else None)]
-    answers = (source.credentials.endpoint_url or "Amazon S3") if is_bucket else source.root
-    checks = [
-        Check("reach", True, f"{answers} answers"),
-        Check("list", True, f"{source.root} can be listed"),
-        *(
-            Check(
-                "day", bool(found) or table.allow_empty, f"{len(found)} objects below {source.root}{table.where(day)}"
-            )
-            for table, found in listed.items()
-        ),
-    ]
-    for found in filter(None, listed.values()):
-        try:
-            next(store.chunks(found[0]), None)
-            checks.append(Check("read", True, f"{found[0].key} can be read"))
-        except Exception as error:
-            right = f"s3:GetObject on {source.root}*" if is_bucket else None
-            checks.append(failed_check("read", error, found[0].key, right))
-    return checks

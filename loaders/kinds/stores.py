@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,7 +122,8 @@ class Folder:
                 key = os.fsencode(head + os.path.relpath(path, start)).decode(errors="backslashreplace")
                 status = _status(path)
                 if status and key.startswith(prefix):
-                    found.append(StoredObject(key, _etag(status), status.st_size, _modified(status)))
+                    modified = datetime.fromtimestamp(status.st_mtime, UTC).isoformat()
+                    found.append(StoredObject(key, _etag(status), status.st_size, modified))
         return found
 
     def chunks(self, listed: StoredObject) -> Iterator[bytes]:
@@ -146,19 +148,12 @@ def _refuse(error: OSError) -> None:
 
 def _status(path: Path) -> os.stat_result | None:
     """Return the status of a file, or of a link that leads nowhere; None of what holds no data, such as a socket."""
-    try:
-        status = path.stat()
-    except OSError:
-        try:
-            status = path.lstat()
-        except FileNotFoundError:
-            return None
-    return status if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode) else None
+    for look, missing in ((path.stat, OSError), (path.lstat, FileNotFoundError)):
+        with suppress(missing):
+            status = look()
+            return status if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode) else None
+    return None
 
 
 def _etag(status: os.stat_result) -> str:
     return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
-
-
-def _modified(status: os.stat_result) -> str:
-    return datetime.fromtimestamp(status.st_mtime, UTC).isoformat()
