@@ -74,8 +74,8 @@ SITUATIONS: dict[str, Situation] = {
     "the API's primary endpoint is down": Situation(
         (*RETRIES, ("collect", "fall back to http"), *CLEANSED), faults="api=primary-down", out=used_the_fallback),
     "the API has no records for the day, and two S3 files can't be read": Situation(
-        (WITHOUT, *CLEANSED), 3, "PARTIAL", "api=empty,s3=corrupt:2", ("api",), lost_files=(13, 14),
-        out=both(loaded("s3", "postgres"), unread_files_are_quarantined)),
+        (WITHOUT, ("collect", "publish what could be read"), *CLEANSED), 3, "PARTIAL", "api=empty,s3=corrupt:2",
+        ("api",), lost_files=(13, 14), out=both(loaded("s3", "postgres"), unread_files_are_quarantined)),
     "two of three sources are down": Situation(
         (*RETRIES, WITHOUT, *RETRIES, ("collect", "fall back to http"), WITHOUT, *CLEANSED), 3, "PARTIAL",
         "api=down,postgres=down", ("api", "postgres"), out=both(loaded("s3"), repaired_by(COLLECT_LESS))),
@@ -86,9 +86,6 @@ SITUATIONS: dict[str, Situation] = {
         (RETRIES[0], *CLEANSED), faults="postgres=terminated:1"),
     "PostgreSQL refuses the right to read": Situation(
         (WITHOUT, *CLEANSED), 3, "PARTIAL", "postgres=denied", ("postgres",), out=loaded("s3", "api")),
-    "two S3 files can't be read": Situation(
-        (("collect", "publish what could be read"), *CLEANSED), 3, "PARTIAL", "s3=corrupt:2", lost_files=(13, 14),
-        out=unread_files_are_quarantined),
     "S3 and PostgreSQL hang": Situation(
         None, 3, "PARTIAL", "s3=hang,postgres=hang", ("s3", "postgres"), goal=lenient_within_minutes,
         out=both(loaded("api"), told("left behind"), stopped_in_time(120))),
