@@ -3,7 +3,7 @@
 | column | type | what it holds |
 |---|---|---|
 | the source's own | text (reference tables: their own types) | as received |
-| `payload` | text | a JSON record or a rejected line as received; not in reference tables |
+| `payload` | text | a JSON record or a rejected line as received; not in tables that keep their types |
 | `load_date` | date | the day that was asked for |
 | `source_object` | text | file key, schema.table or page |
 | `source_row` | bigint | place in the object, from 1; 0 for an object as a whole |

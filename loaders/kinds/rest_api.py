@@ -27,7 +27,7 @@ from requests.auth import HTTPBasicAuth
 
 from loaders.attempt import Attempt, Deadline, Extraction, Stamp
 from loaders.errors import ConfigurationError, SourceError, no_data_error
-from loaders.failures import classify, first_line
+from loaders.failures import first_line
 from loaders.fields import (
     SETTINGS,
     Count,
@@ -404,32 +404,38 @@ def _token_session(url: str, limits: Limits) -> GuardedSession:
 
 
 def _check(source: RestApiSource, day: date, deadline: Deadline) -> list[Check]:
+    addresses = {"reach": source, **({"fallback": found[1]} if (found := source.fallback()) else {})}
     checks = []
-    elsewhere = source.fallback()
-    for name, url, address in [("reach", source.base_url, source), *([("fallback", *elsewhere)] if elsewhere else [])]:
+    for name, address in addresses.items():
         for endpoint in address.lists():
             # without endpoints of its own the source is its only one
             one = replace(address, endpoints=(endpoint,)) if address.endpoints else address
-            where = endpoint.url(url, day) if address.endpoints else url
-            rows = 0
-            with TemporaryDirectory() as folder:
-                stamp = Stamp(day, "check", datetime.now(UTC))
-                # a check shows what happens at the first try
-                attempt = Attempt(stamp, Path(folder), deadline, lambda _: None, lambda step, within=None: step())
-                try:
-                    # the first page is enough
-                    rows = next((page.num_rows for _, page in open_rest_api(one, attempt).tables), 0)
-                except Exception as error:
-                    if not classify(error, where).no_data:
-                        # a passing failure means that nothing answers; any other one is an answer
-                        right = "a valid credential" if isinstance(error, SourceError) else None
-                        checks.append(failed_check(name, error, where, right))
-                        continue
+            where = endpoint.url(address.base_url, day) if address.endpoints else address.base_url
+            try:
+                rows = _rows_on_first_page(one, day, deadline)
+            except Exception as error:
+                # a passing failure means that nothing answers; any other one is an answer
+                right = "a valid credential" if isinstance(error, SourceError) else None
+                checks.append(failed_check(name, error, where, right))
+                continue
             checks.append(Check(name, True, f"{where} answers"))
             if name == "reach":
-                found = f"{rows} records on page 1" + (f" of {endpoint.name}" if address.endpoints else "")
-                checks.append(Check("day", rows > 0 or endpoint.allow_empty, found))
+                told = f"{rows} records on page 1" + (f" of {endpoint.name}" if address.endpoints else "")
+                checks.append(Check("day", rows > 0 or endpoint.allow_empty, told))
     return checks
+
+
+def _rows_on_first_page(source: RestApiSource, day: date, deadline: Deadline) -> int:
+    with TemporaryDirectory() as folder:
+        # a check shows what happens at the first try
+        stamp = Stamp(day, "check", datetime.now(UTC))
+        attempt = Attempt(stamp, Path(folder), deadline, lambda _: None, lambda step, within=None: step())
+        try:
+            return next((page.num_rows for _, page in open_rest_api(source, attempt).tables), 0)
+        except SourceError as error:
+            if error.no_data:
+                return 0
+            raise
 
 
 def _http_url(url: str) -> str:
