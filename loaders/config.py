@@ -86,10 +86,10 @@ def read_contracts(names: Iterable[str]) -> dict[str, Contract]:
     Raises:
         ConfigurationError: Naming the key, its value and what to do next.
     """
-    from loaders.fields import contract
+    from loaders.kinds.contract import read_contract
 
     merged = read_merged_sources()
-    return {name: contract(merged[name], f"sources.{name}") for name in names}
+    return {name: read_contract(merged[name], f"sources.{name}") for name in names}
 
 
 def _secret_values(node: Any, secret: bool = False) -> Iterable[str]:
@@ -118,7 +118,8 @@ def _parameters(node: Any, inside: bool = False) -> Iterable[str]:
 
 def _read_source(name: str, values: Any) -> Source:
     # not above: the names of the sources are needed without pydantic
-    from loaders.fields import CONTRACT_KEYS, NAME, contract, env_name
+    from loaders.fields import CONTRACT_KEYS, NAME, env_name
+    from loaders.kinds.contract import read_contract
 
     where = f"sources.{name}"
     if not NAME.fullmatch(name):
@@ -137,7 +138,7 @@ def _read_source(name: str, values: Any) -> Source:
     if kind not in MODULES:
         raise ConfigurationError(f"{where}.kind = {kind!r} is not one of: {', '.join(MODULES)}.")
     # a mistake in it is one in the source, also where nobody asks for the contract
-    contract(values, where)
+    read_contract(values, where)
     own = {key: value for key, value in values.items() if key not in CONTRACT_KEYS}
     source: Source = import_module(MODULES[kind]).read(name, own, where)
     return source

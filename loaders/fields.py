@@ -10,9 +10,7 @@ from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.dataclasses import dataclass as settings_dataclass
 
-from loaders.contract import Contract, Mode
 from loaders.errors import ConfigurationError
 from loaders.providers import dlt_secret
 from loaders.redact import register_secrets
@@ -73,23 +71,7 @@ def check_window(cursor: str | None, late_days: int, reference: bool) -> None:
 
 
 CONTRACT_KEYS = ("schema_contract", "required_columns")
-"""Keys that a source of every kind may have; no kind reads them itself."""
-
-
-@settings_dataclass(frozen=True, config=SETTINGS)
-class _ContractSettings:
-    schema_contract: Mode = "evolve"
-    required_columns: Texts = ()
-
-
-def contract(values: Mapping[str, Any], where: str) -> Contract:
-    """Return what a source's columns may do, from its section.
-
-    Raises:
-        ConfigurationError: Naming the key, its value and what to do next.
-    """
-    read = settings(_ContractSettings, {key: values[key] for key in CONTRACT_KEYS if key in values}, where)
-    return Contract(read.schema_contract, read.required_columns)
+"""Keys that a source of every kind may have; `loaders.kinds.contract` reads them."""
 
 
 def as_table(value: Any, where: str) -> dict[str, Any]:
