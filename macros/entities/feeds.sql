@@ -51,3 +51,36 @@ select
     {%- endfor %}
 from parsed
 {%- endmacro %}
+
+{#-
+    What a staging model makes of a raw table some of whose records come as columns and others as JSON documents in `payload`, such
+    as CSV beside JSON lines. `columns` says which raw column each field is, `paths` at which path it lies in a document.
+-#}
+{% macro feed_mixed(source_name, table_name, columns, paths) -%}
+    {%- set places = {} -%}
+    {%- for field, path in paths.items() %}{% do places.update({field ~ '__json': path}) %}{% endfor -%}
+    {%- set names = columns.keys() | list + paths.keys() | reject('in', columns.keys() | list) | list -%}
+with raw_records as (
+
+    {{ raw_records(source_name, table_name, columns.values() | list + ['payload']) }}
+
+),
+
+parsed as (
+
+    {{ json_fields('raw_records', 'payload', places) }}
+
+)
+
+select
+    load_date,
+    source_object,
+    source_row,
+    coalesce(reject_reason, case when payload is not null and not is_json_object then 'payload_not_json' end) as record_error,
+    coalesce(payload, {{ record_payload(columns.values() | list) }}) as payload
+    {%- for field in names %},
+    {%- set found = [adapter.quote(columns[field])] if field in columns else [] %}
+    coalesce({{ (found + ([field ~ '__json'] if field in paths else [])) | join(', ') }}) as {{ adapter.quote(field) }}
+    {%- endfor %}
+from parsed
+{%- endmacro %}

@@ -102,7 +102,7 @@ def init_project(program_dir: Path, folder: Path, *, demo: bool = False) -> NewP
             # whole or not at all: a file that is there is taken for the user's own
             write_file(target, content)
             written.append(name)
-        product = bring_product(program_dir, folder) if _has_product(folder) or not kept else []
+        product = bring_product(program_dir, folder) if _uses_product(folder) else []
     except OSError as error:
         raise UsageError(
             f"{error.filename or folder} can't be written: {error.strerror}. Choose another folder"
@@ -130,8 +130,9 @@ def bring_product(program_dir: Path, project: Path) -> list[str]:
     return sorted([*changed, *gone])
 
 
-def _has_product(project: Path) -> bool:
-    return (project / PRODUCT).is_dir()
+def _uses_product(project: Path) -> bool:
+    """Whether a project has the copy among its paths, as all have that `init` makes; whether the copy is there or not."""
+    return f"{PRODUCT}/macros" in (project / "dbt_project.yml").read_text(encoding="utf-8", errors="replace")
 
 
 def prepare_project(program_dir: Path, project: Path) -> None:
@@ -140,7 +141,7 @@ def prepare_project(program_dir: Path, project: Path) -> None:
     Raises:
         UsageError: It has no entity, with the command that makes one; or the copy can't be written.
     """
-    if project == program_dir or not _has_product(project):
+    if project == program_dir or not _uses_product(project):
         return
     try:
         changed = bring_product(program_dir, project)

@@ -56,7 +56,8 @@ class Field:
 
     Attributes:
         name: Its name in the entity.
-        path: Keys of its value in a document, or the one raw column.
+        column: Raw column that it is, where its records come as columns.
+        path: Keys of its value, the outermost first, where they come as JSON documents.
         data_type: Type of its column in the mart.
         is_typed: Whether the source itself says the type, as a database does of a reference table.
         present: Records that have a value.
@@ -68,7 +69,8 @@ class Field:
     """
 
     name: str
-    path: tuple[str, ...]
+    column: str = ""
+    path: tuple[str, ...] = ()
     data_type: str = "varchar"
     is_typed: bool = False
     present: int = 0
@@ -84,7 +86,8 @@ class Guess:
     """What a raw table seems to hold.
 
     Attributes:
-        is_documents: Whether its records are JSON documents in `payload`.
+        has_columns: Whether its records come as columns.
+        has_documents: Whether they come as JSON documents in `payload`; a table of several files may have both.
         count: Readable records that were looked at.
         key: Fields that tell records apart.
         repeated: Records whose key another one of the sample has too, or that lack a part of it.
@@ -93,7 +96,8 @@ class Guess:
     """
 
     sample: Sample
-    is_documents: bool
+    has_columns: bool
+    has_documents: bool
     count: int
     fields: tuple[Field, ...]
     key: tuple[str, ...]
@@ -106,33 +110,47 @@ def make_guess(connection: Any, sample: Sample, day: date) -> Guess:
     """Look at a sample and say what its fields seem to be."""
     where = "where reject_reason is null"
     count, documents = _row(connection, f"select count(*), {_documents(sample)} from {sample.relation} {where}")
-    is_documents = documents > count / 2
+    # a few texts that happen to be JSON are no documents; a table may have files of both kinds
+    has_documents = documents > count * TOLERATED
+    has_columns = count - documents > count * TOLERATED or not has_documents
     left_out: list[str] = []
-    if is_documents:
-        fields = _fields_of_documents(connection, sample, where, left_out)
-        document = f"case when {_IS_DOCUMENT} then {PAYLOAD} end"
-        texts = {f.name: f"json_extract_string({document}, '{_json_path(f.path)}')" for f in fields}
-    else:
-        fields = _fields_of_columns(sample)
-        texts = {f.name: f'cast("{f.path[0]}" as varchar)' for f in fields}
-        if documents:
-            left_out.append(f"{documents:,} records that are JSON documents, not columns")
+    by_column = _fields_of_columns(sample) if has_columns else {}
+    by_path = _fields_of_documents(connection, sample, where, left_out) if has_documents else {}
+    fields = [Field(name, by_column.get(name, ""), by_path.get(name, ())) for name in {**by_column, **by_path}]
+    texts = {field.name: _text(field) for field in fields}
     selected = ", ".join(f"nullif(trim({text}, E' \\t\\r\\n'), '') as \"{name}\"" for name, text in texts.items())
     connection.execute(
         f"create or replace temp table sampled as select {selected or '0 as nothing'} from {sample.relation} {where}"
     )
-    native = {} if is_documents else _native_types(connection, sample)
+    native = _native_types(connection, sample) if not has_documents else {}
     names = list(texts)
     parts = [names[at : at + _FIELDS_AT_ONCE] for at in range(0, len(names), _FIELDS_AT_ONCE)]
     found = {one["field"]: one for part in parts for one in _statistics(connection, part, day)}
-    nested = {name for name, seen in found.items() if is_documents and seen["json"] > seen["present"] / 2}
+    nested = {name for name, seen in found.items() if name not in by_column and seen["json"] > seen["present"] / 2}
     left_out += [f"{'.'.join(field.path)}: an object or a list" for field in fields if field.name in nested]
-    typed = [
-        _typed(field, found.get(field.name), native.get(field.path[0])) for field in fields if field.name not in nested
-    ]
+    typed = [_typed(one, found.get(one.name), native.get(one.column)) for one in fields if one.name not in nested]
     typed = _counted(connection, typed)
     key, repeated = _key(connection, typed, count)
-    return Guess(sample, is_documents, count, tuple(typed), key, repeated, _event_time(typed), left_out=tuple(left_out))
+    return Guess(
+        sample,
+        has_columns,
+        has_documents,
+        count,
+        tuple(typed),
+        key,
+        repeated,
+        _event_time(typed),
+        left_out=tuple(left_out),
+    )
+
+
+def _text(field: Field) -> str:
+    """Return the expression for a field's text, from its column or its place in a document."""
+    sources = [f'cast("{field.column}" as varchar)'] if field.column else []
+    if field.path:
+        document = f"case when {_IS_DOCUMENT} then {PAYLOAD} end"
+        sources.append(f"json_extract_string({document}, '{_json_path(field.path)}')")
+    return f"coalesce({', '.join(sources)})"
 
 
 def _row(connection: Any, sql: str) -> tuple[Any, ...]:
@@ -148,16 +166,19 @@ def _documents(sample: Sample) -> str:
     return f"count_if({_IS_DOCUMENT})"
 
 
-def _fields_of_columns(sample: Sample) -> list[Field]:
-    return [Field(_free(name), (name,)) for name in sample.columns]
+def _fields_of_columns(sample: Sample) -> dict[str, str]:
+    """Return the raw column of each field."""
+    return {_free(name): name for name in sample.columns}
 
 
 def _free(name: str) -> str:
     return f"{name}_value" if name in RESERVED else name
 
 
-def _fields_of_documents(connection: Any, sample: Sample, where: str, left_out: list[str]) -> list[Field]:
-    """Find the scalar values of the documents, those in objects as well; lists have no column."""
+def _fields_of_documents(
+    connection: Any, sample: Sample, where: str, left_out: list[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return the path of each scalar value of the documents, those in objects as well; lists have no column."""
     (structure,) = _row(
         connection,
         f"select json_group_structure(case when {_IS_DOCUMENT} then cast({PAYLOAD} as json) end) "
@@ -165,7 +186,7 @@ def _fields_of_documents(connection: Any, sample: Sample, where: str, left_out: 
     )
     paths = list(_scalars(json.loads(structure), (), left_out))
     names = column_names("_".join(path) for path in paths)
-    return [Field(_free(name), path) for name, path in zip(names, paths, strict=True)]
+    return {_free(name): path for name, path in zip(names, paths, strict=True)}
 
 
 def _scalars(node: Mapping[str, Any], path: tuple[str, ...], left_out: list[str]) -> Iterator[tuple[str, ...]]:
@@ -321,7 +342,9 @@ def _name_rank(name: str) -> int:
 
 def _key(connection: Any, fields: Sequence[Field], count: int) -> tuple[tuple[str, ...], int]:
     """Return the fields that tell the records apart, one or two, and how many records they don't."""
-    able = [field for field in fields if field.data_type in _KINDS_OF_KEY and field.present > count / 2]
+    able = [field for field in fields if field.data_type in _KINDS_OF_KEY and field.present]
+    # an entity has a key; what is no good one is said to be none
+    able = able or sorted(fields, key=lambda field: -field.present)[:1]
     if not able:
         return (), count
 

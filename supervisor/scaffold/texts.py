@@ -111,18 +111,26 @@ def feed_sql(feed: Feed, guess: Guess, mapping: Mapping[str, Field] | None = Non
     notes += [
         f"not mapped: {one.name}, no field of the entity is called so" for one in guess.fields if one.name not in taken
     ]
-    notes += [f"guessed: {name} is {'.'.join(one.path)}" for name, one in mapping.items() if one.name != name]
+    notes += [
+        f"guessed: {name} is {'.'.join(one.path) or one.column}" for name, one in mapping.items() if one.name != name
+    ]
     notes += [f"not found: {name}; name its column here if it has one" for name in absent]
-    macro = "feed_documents" if guess.is_documents else "feed_records"
+    columns = [f"    {_sql(name)}: {_sql(one.column)}," for name, one in mapping.items() if one.column]
+    paths = [f"    {_sql(name)}: {_path(one.path)}," for name, one in mapping.items() if one.path]
+    raw = f"'{feed.raw_schema}', '{feed.table}'"
+    if guess.has_columns and guess.has_documents:
+        notes.append("some records come as columns, others as JSON documents")
+        call = [f"feed_mixed({raw}, {{", *columns, "}, {", *paths, "})"]
+    elif guess.has_documents:
+        call = [f"feed_documents({raw}, {{", *paths, "})"]
+    else:
+        call = [f"feed_records({raw}, {{", *columns, "})"]
     lines = [
         f"-- {feed.raw_schema}.{feed.table} as it arrives: this names its fields and does nothing else",
         *(f"-- {note}" for note in notes),
-        f"{{{{ {macro}('{feed.raw_schema}', '{feed.table}', {{",
-        *(
-            f"    {_sql(name)}: {_path(one.path) if guess.is_documents else _sql(one.path[0])},"
-            for name, one in mapping.items()
-        ),
-        "}) }}",
+        "{{ " + call[0],
+        *call[1:-1],
+        call[-1] + " }}",
     ]
     return "\n".join(lines) + "\n"
 
@@ -130,7 +138,10 @@ def feed_sql(feed: Feed, guess: Guess, mapping: Mapping[str, Field] | None = Non
 def reference_sql(feed: Feed, guess: Guess) -> str:
     """Return the staging model of a reference: its newest snapshot up to the day."""
     relation = f"raw_{feed.table}"
-    names = ["payload"] if guess.is_documents else [one.path[0] for one in guess.fields]
+    # a snapshot is of one file or one endpoint, so its rows come in one way
+    is_document = not guess.has_columns
+    fields = [one for one in guess.fields if (one.path if is_document else one.column)]
+    names = ["payload"] if is_document else [one.column for one in fields]
     steps = [
         "-- the newest snapshot up to the day: when the source is down today, yesterday's rows still count",
         f"with {relation} as (",
@@ -140,8 +151,8 @@ def reference_sql(feed: Feed, guess: Guess) -> str:
         "),",
         "",
     ]
-    if guess.is_documents:
-        paths = [f"        {_sql(one.name)}: {_path(one.path)}," for one in guess.fields]
+    if is_document:
+        paths = [f"        {_sql(one.name)}: {_path(one.path)}," for one in fields]
         steps += [
             "parsed as (",
             "",
@@ -152,14 +163,14 @@ def reference_sql(feed: Feed, guess: Guess) -> str:
             "),",
             "",
         ]
-    columns = [f"        {_reference_column(one, guess.is_documents)} as {_quoted(one.name)}," for one in guess.fields]
+    columns = [f"        {_reference_column(one, is_document)} as {_quoted(one.name)}," for one in fields]
     steps += [
         "renamed as (",
         "",
         "    select distinct",
         *columns,
         "        load_date as snapshot_date",
-        f"    from {'parsed' if guess.is_documents else relation}",
+        f"    from {'parsed' if is_document else relation}",
         "",
         ")",
         "",
@@ -171,7 +182,7 @@ def reference_sql(feed: Feed, guess: Guess) -> str:
 
 
 def _reference_column(one: Field, is_document: bool) -> str:
-    name = _quoted(one.name if is_document else one.path[0])
+    name = _quoted(one.name if is_document else one.column)
     if one.is_typed:
         return f"cast({name} as {one.data_type})"
     text = f"clean_text('cast({name} as ' ~ dbt.type_string() ~ ')')"

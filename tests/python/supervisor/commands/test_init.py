@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -167,6 +168,10 @@ def test_the_programs_part_of_a_project_follows_the_program(tmp_path: Path) -> N
     (tmp_path / PRODUCT / "macros" / "run_id.sql").unlink()
     answer = ask(tmp_path, "--date", "2025-11-16")
     assert "3 files" in answer.errors
+    assert contents(tmp_path) == before
+    # left out of git, say
+    shutil.rmtree(tmp_path / PRODUCT)
+    assert f"{PRODUCT}/ was brought" in ask(tmp_path, "--date", "2025-11-16").errors
     assert contents(tmp_path) == before
 
 

@@ -66,7 +66,7 @@ def typed() -> Guess:
 
 @pytest.mark.parametrize("name", TYPES)
 def test_a_type_is_the_narrowest_that_nearly_all_values_read_as(typed: Guess, name: str) -> None:
-    found = {field.path[0]: field for field in typed.fields}[name]
+    found = {field.column: field for field in typed.fields}[name]
     assert found.data_type == TYPES[name][1]
 
 
@@ -94,7 +94,7 @@ def test_few_values_are_listed(typed: Guess) -> None:
 
 
 def test_a_column_that_the_pipeline_fills_itself_is_renamed(typed: Guess) -> None:
-    assert [field.name for field in typed.fields if field.path == ("source",)] == ["source_value"]
+    assert [field.name for field in typed.fields if field.column == "source"] == ["source_value"]
 
 
 def test_the_types_are_read_as_the_pipeline_reads_them() -> None:
@@ -148,13 +148,33 @@ def test_the_fields_of_a_document_are_found_with_their_paths() -> None:
         from range(100) r (i)
         union all select 'no JSON'
     """)
-    assert guess.is_documents
+    assert (guess.has_columns, guess.has_documents) == (False, True)
     assert {field.name: field.path for field in guess.fields} == {
         "order_id": ("orderId",),
         "to_address_zip_code": ("to", "address", "zipCode"),
     }
     assert len(guess.left_out) == 2
     assert guess.left_out[0] == "lines: a list"
+
+
+def test_a_table_may_have_records_of_both_kinds() -> None:
+    guess = guess_of("""
+        select 'c' || i as order_id, i || '.50' as total, null as payload from range(50) r (i)
+        union all select null, null, '{"orderId": "d' || i || '", "total": 2.5, "note": "n"}' from range(50) r (i)
+    """)
+    assert (guess.has_columns, guess.has_documents) == (True, True)
+    assert {one.name: (one.column, one.path, one.present) for one in guess.fields} == {
+        "order_id": ("order_id", ("orderId",), 100),
+        "total": ("total", ("total",), 100),
+        "note": ("", ("note",), 50),
+    }
+    assert (guess.key, guess.repeated) == (("order_id",), 0)
+
+
+def test_where_nothing_tells_records_apart_that_is_said() -> None:
+    guess = guess_of("select '2025-11-16 10:00:00' as seen_at, '1.5' as price from range(10)")
+    assert guess.key
+    assert guess.repeated == 9
 
 
 def test_another_feed_is_matched_by_names_and_by_the_end_of_a_path() -> None:
