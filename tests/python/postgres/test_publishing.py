@@ -242,7 +242,8 @@ def test_a_day_that_a_crash_has_emptied_is_not_published(
     query(other, "truncate intermediate.int_duplicates")
     query(
         other,
-        "insert into intermediate.int_duplicates (record_id) select record_id from intermediate.int_events_checked",
+        "insert into intermediate.int_duplicates (entity, record_id) "
+        "select 'events', record_id from intermediate.int_events_checked",
     )
     query(other, "commit")
     try:
