@@ -27,12 +27,13 @@ from sandbox.process import running_sandbox
 PROJECT = Path(__file__).resolve().parent.parent
 DAY = date(2025, 11, 16)
 PHASES = ("collect", "transform", "validate", "publish")
-PARTITIONED = ("analytics.events", "quarantine.quarantined_events", "quality.corrections")
+PARTITIONED = ("analytics.events", "quarantine.quarantined_records", "quality.corrections")
 PLAIN = ("quality.quality_scores", "metadata.lineage", "metadata.load_outcomes")
 RAW = ("raw_s3.events", "raw_postgres.transactions", "raw_postgres.users", "raw_api.events")
 # keys of a copied day must be its own, or the look-back window would take the real one for a repetition
 OWN = {
     "event_id": "event_id || to_char(day, '_YYYYMMDD')",
+    "record_key": "record_key || to_char(day, '_YYYYMMDD')",
     "run_id": "to_char(day, '\"copy\"_YYYYMMDD')",
     "load_id": "to_char(day, '\"copy\"_YYYYMMDD')",
     "load_date": "day",
