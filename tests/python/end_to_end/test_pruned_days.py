@@ -21,7 +21,7 @@ def test_a_source_alone_does_not_replace_a_day_whose_other_records_are_gone(
     for one in expired_raw(Retention(raw_days=30), warehouse, long_after, (), references):
         one.remove()
     before = events_csv(folder)
-    run = load_day(folder, "--source-filter", "api", "--archive", "", servers=small_servers)
+    run = load_day(folder, "--force", "--source-filter", "api", "--archive", "", servers=small_servers)
     assert run.exit_code == 4, run.errors
     assert run.summary["escalation"]["subjects"] == ["postgres", "s3"]
     assert run.summary["escalation"]["recommendation"].endswith(f"--force --date {GOLDEN_DAY} --archive ''")

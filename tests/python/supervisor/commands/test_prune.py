@@ -188,7 +188,7 @@ def test_a_day_without_its_raw_records_stays_complete_and_is_not_built_from_noth
     day = DAYS[0]
     with warehouse.session() as session:
         state = read_day(session, day)
-    assert (set(state.loads), state.pruned, state.missing(SOURCES)) == (set(), set(SOURCES), [])
+    assert (set(state.loads), state.pruned, state.open(SOURCES)) == (set(), set(SOURCES), [])
     (found,) = ask(folder, "status", "--date", str(day), "--json").data["days"]
     assert (found["state"], found["missing"], found["next_command"]) == ("complete", [], "")
     replay = ask(folder, "replay", "--date", str(day), "--keep-references")
