@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import date
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from loaders.attempt import Attempt, Deadline, Extraction
-from loaders.failures import classify
 from loaders.kinds.checks import CHECK_TIMEOUT_S, Check
 
 
@@ -68,9 +67,6 @@ class Source(Protocol):
             SourceError: When the day can't be had.
         """
 
-    def versions(self, day: date, deadline: Deadline) -> dict[str, dict[str, Any]]:
-        """The day's objects as they are now: what tells each from one that takes its place; empty for what has no objects."""
-
     def check(self, day: date, deadline: Deadline) -> list[Check]:
         """Try the source without loading anything; later steps are left out when an earlier one fails."""
 
@@ -78,29 +74,6 @@ class Source(Protocol):
 def references_of(sources: Iterable[Source]) -> tuple[Source, ...]:
     """Return the sources with their reference tables only; those that have none are left out."""
     return tuple(found for source in sources if (found := source.references()) is not None)
-
-
-def changed_objects(
-    source: Source, day: date, incomplete: Iterable[Mapping[str, Any]], timeout_s: float = CHECK_TIMEOUT_S
-) -> list[str]:
-    """Return those of the objects that a load could not read which are others by now, or are gone.
-
-    Args:
-        source: The source as it is configured now.
-        day: The day that was loaded.
-        incomplete: What the load's outcome holds in `detail["incomplete"]`.
-        timeout_s: Seconds for asking.
-
-    Raises:
-        SourceError: When the source can't be asked.
-    """
-    try:
-        now = source.versions(day, Deadline(timeout_s))
-    except Exception as error:
-        raise classify(error, source.subject(day)) from error
-    names = {lost["object"]: lost for lost in incomplete}
-    # what else the load noted beside the version doesn't count
-    return [name for name, lost in names.items() if name not in now or not now[name].items() <= lost.items()]
 
 
 def check_source(source: Source, day: date, timeout_s: float = CHECK_TIMEOUT_S) -> list[Check]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
-
-from loaders.attempt import Deadline
 
 
 class OneEndpoint:
@@ -22,7 +19,3 @@ class OneEndpoint:
     def reference_tables(self) -> tuple[str, ...]:
         """There are none."""
         return ()
-
-    def versions(self, day: date, deadline: Deadline) -> dict[str, dict[str, Any]]:
-        """There are no objects."""
-        return {}

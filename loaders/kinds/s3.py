@@ -453,11 +453,6 @@ class S3Source(OneEndpoint):
         """See `loaders.sources.Source`."""
         return tuple(table.name for table in self.tables if table.reference)
 
-    def versions(self, day: date, deadline: Deadline) -> dict[str, dict[str, Any]]:
-        """See `loaders.sources.Source`."""
-        store = self.store(deadline)
-        return {item.key: item.version() for table in self.tables for item in list_objects(store, table, day)}
-
 
 def make_client(source: S3Source, deadline: Deadline) -> Any:
     """Return a boto3 client whose own retries are off: tries are counted in one place."""

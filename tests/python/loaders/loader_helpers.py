@@ -26,7 +26,7 @@ from loaders.events import Events
 from loaders.kinds import s3
 from loaders.kinds.postgres import PostgresCredentials, PostgresSource, PostgresTable
 from loaders.kinds.rest_api import RestApiSource
-from loaders.kinds.s3 import S3Source
+from loaders.kinds.s3 import S3Source, list_objects
 from loaders.run import RunSettings, run
 from loaders.sources import Source
 
@@ -66,6 +66,12 @@ def values(rows: Iterable[dict[str, Any]], *names: str) -> list[Any]:
     """Return chosen columns of rows, plain for one column."""
     chosen = [tuple(row[name] for name in names) for row in rows]
     return [row[0] for row in chosen] if len(names) == 1 else chosen
+
+
+def listed_keys(source: S3Source, deadline: Deadline) -> list[str]:
+    """The keys of the day's objects, table by table, as the source lists them."""
+    store = source.store(deadline)
+    return [item.key for table in source.tables for item in list_objects(store, table, DAY)]
 
 
 @dataclass

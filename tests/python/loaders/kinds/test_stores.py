@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loader_helpers import DAY, S3_KEYS, Answer, Bucket, ScriptedApi, load, make_attempt, read_rows, values
+from loader_helpers import DAY, S3_KEYS, Answer, Bucket, ScriptedApi, listed_keys, load, make_attempt, read_rows, values
 
 from loaders.errors import SourceError
 from loaders.kinds import s3, stores
 from loaders.kinds.s3 import S3Source, open_s3
-from loaders.sources import changed_objects, check_source
+from loaders.sources import check_source
 
 
 def folder_source(folder: Path, **changes: Any) -> S3Source:
@@ -54,8 +54,8 @@ def test_a_folder_is_listed_as_a_bucket_is(bucket: Bucket, tmp_path: Path):
     ):
         for glob in ("*", "*.csv", "sub/*"):
             chosen = {"path": path, "file_glob": glob}
-            expected = list(bucket.source(**chosen).versions(DAY, deadline))
-            assert list(folder_source(root, **chosen).versions(DAY, deadline)) == expected
+            expected = listed_keys(bucket.source(**chosen), deadline)
+            assert listed_keys(folder_source(root, **chosen), deadline) == expected
             seen.update(expected)
     assert len(seen) == 9
 
@@ -117,15 +117,6 @@ def test_what_else_lies_in_a_folder_neither_hangs_nor_hides_a_file(tmp_path: Pat
     lost = {each["object"]: each["reason"] for each in done["detail"]["incomplete"]}
     assert set(lost) == {f"2025-11-16/{name}.csv" for name in ("caf\\xe9", "gone", "itself")}
     assert "No such file" in lost["2025-11-16/gone.csv"]
-
-
-def test_a_file_that_takes_the_place_of_an_unreadable_one_is_told(tmp_path: Path):
-    put(tmp_path, a=b"x\n1\n", b=b"\x1f\x8bgzip", c=b"\x1f\x8bgzip")
-    source = folder_source(tmp_path)
-    incomplete = load([source], tmp_path / "work").finished("lake")["detail"]["incomplete"]
-    assert changed_objects(source, DAY, incomplete) == []
-    put(tmp_path, b=b"x\n3\n\n\n")
-    assert changed_objects(source, DAY, incomplete) == ["2025-11-16/b.csv"]
 
 
 def test_a_file_written_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
