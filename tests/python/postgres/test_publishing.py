@@ -20,7 +20,7 @@ from postgres.helpers import GOLDEN_DAY, PROJECT, clean_env, connect, dbt, expor
 from postgres.same_day import First
 from postgres.tls_proxy import proxy
 
-from supervisor.dbt.client import Dbt
+from supervisor.dbt.client import Dbt, DbtWorker
 from supervisor.record.ledger import is_recorded
 from supervisor.record.summary import Summary
 from supervisor.run.publish import PublishError, publish_day
@@ -71,9 +71,9 @@ def worker(servers: dict[str, str], published: Run, tmp_path_factory: pytest.Tem
         for name, value in servers.items():
             if name.startswith("POSTGRES_"):
                 patch.setenv(name, value)
-        one = Dbt(PROJECT, tmp_path_factory.mktemp("dbt"), "postgres")
-    yield one
-    one.close()
+        one = DbtWorker(PROJECT, "postgres")
+        yield Dbt(one, tmp_path_factory.mktemp("dbt"))
+        one.stop()
 
 
 def run_models(worker: Dbt, publish: str, *models: str) -> None:
