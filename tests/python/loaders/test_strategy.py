@@ -28,7 +28,7 @@ def test_the_loaders_use_what_the_plan_says_and_the_summary_records_it(
         run_dir=tmp_path, run_id="run-1", day=DAY, target="duckdb", sources=list(KINDS), budget_s=60, plan=plan
     )
     outcomes = collector.run(lambda event: None)
-    recorded = figures_of_summary({}, outcomes, {})["sources"]
+    recorded = figures_of_summary({}, {}, outcomes, {})["sources"]
     for source in plan.sources:
         used = recorded[source.name]["strategy"]
         assert (used["name"], used["batch_bytes"]) == (source.strategy, source.batch_bytes)
