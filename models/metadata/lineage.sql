@@ -24,7 +24,8 @@ select
     case
         when false then cast('' as {{ dbt.type_string() }})
         {%- for declared in entities(stage=none) if declared.fields %}
-        when figures.entity = '{{ declared.name }}' then cast('{{ declared.schema }}.{{ declared.alias }}' as {{ dbt.type_string() }})
+        when figures.entity = '{{ declared.name }}'
+            then cast('{{ declared.schema }}.{{ declared.alias }}' as {{ dbt.type_string() }})
         {%- endfor %}
         else cast('' as {{ dbt.type_string() }})
     end as target_table,
