@@ -20,13 +20,15 @@ class Migration:
     Attributes:
         version: Its number, from 1 without gaps.
         statements: For every target; such that a warehouse that was made before migrations were counted can run them too.
-        for_tables: Further ones, by the table that must be there for them.
+        for_tables: Further ones, by the table that must be there for them, and not have the column `entity` yet.
+        renamed_to: What such a table is called afterwards, where it has another name.
     """
 
     version: int
     name: str
     statements: tuple[str, ...]
     for_tables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    renamed_to: Mapping[str, str] = field(default_factory=dict)
 
 
 MIGRATIONS: tuple[Migration, ...] = (
@@ -136,6 +138,7 @@ MIGRATIONS: tuple[Migration, ...] = (
             ),
             "metadata.lineage": ("alter table metadata.lineage add column entity varchar default 'events'",),
         },
+        {"quarantine.quarantined_events": "quarantine.quarantined_records"},
     ),
 )
 
@@ -163,7 +166,12 @@ def migrate(session: Session, migrations: Sequence[Migration] = MIGRATIONS) -> l
         for statement in migration.statements:
             session.execute(statement)
         for table, statements in migration.for_tables.items():
-            if kept_books and _exists(session, table):
+            # plain dbt of this release may have been here first: then the columns are there, and the old rows stay as they are
+            if (
+                kept_books
+                and _exists(session, table)
+                and not _exists(session, migration.renamed_to.get(table, table), "entity")
+            ):
                 for statement in statements:
                     session.execute(statement)
         session.execute(
@@ -196,9 +204,9 @@ def applied_versions(session: Session) -> set[int]:
     return {row["version"] for row in session.query("select version from metadata.schema_migrations")}
 
 
-def _exists(session: Session, table: str) -> bool:
-    query = "select 1 as found from information_schema.tables where table_schema = ? and table_name = ?"
-    return bool(session.query(query, tuple(table.split("."))))
+def _exists(session: Session, table: str, column: str = "%") -> bool:
+    query = "select 1 as found from information_schema.columns where table_schema = ? and table_name = ? and column_name like ? limit 1"
+    return bool(session.query(query, (*table.split("."), column)))
 
 
 def _create_ledger_of_migrations(session: Session) -> None:
