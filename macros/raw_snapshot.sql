@@ -15,7 +15,7 @@
     from {{ raw }}
     where load_date = {{ day }}
     {%- else -%}
-    select {{ load_date() }} as load_date{% for field in fields %}, null as {{ adapter.quote(field) }}{% endfor %}
+    select {{ load_date() }} as load_date{% for field in fields %}, cast(null as {{ dbt.type_string() }}) as {{ adapter.quote(field) }}{% endfor %}
     where 1 = 0
     {%- endif %}
 {%- endmacro %}

@@ -94,9 +94,18 @@ def test_plain_dbt_builds_a_project_with_the_skeleton_of_an_entity(tmp_path: Pat
     answer = ask(tmp_path, "init", ".", "--entity", "orders")
     assert answer.exit_code == 0, answer.errors
     assert yaml.safe_load((tmp_path / "dbt_project.yml").read_bytes())["vars"]["entities"] == ["orders"]
+    # beside a reference of JSON documents that was never loaded
+    staging = tmp_path / "models" / "staging"
+    staging.mkdir()
+    (staging / "sources.yml").write_text("sources: [{name: raw_crm, tables: [{name: customers}]}]\n")
+    (staging / "stg_crm__customers.sql").write_text(
+        "with snapshot as ({{ raw_snapshot('raw_crm', 'customers', ['payload']) }})\n"
+        "select * from ({{ json_fields('snapshot', 'payload', {'id': ['id']}) }}) as parsed\n"
+    )
     done = dbt(tmp_path, "build")
     assert done.returncode == 0, done.stdout[-3000:]
     assert rows(tmp_path, "select count(*) from analytics.orders") == [(0,)]
+    assert rows(tmp_path, "select count(*) from staging.stg_crm__customers") == [(0,)]
 
 
 def test_an_entity_is_added_to_the_list_and_every_comment_stays(tmp_path: Path) -> None:
