@@ -202,7 +202,9 @@ def test_the_demo_comes_whole_when_it_is_asked_for(tmp_path: Path) -> None:
     assert (tmp_path / "goal.md").read_bytes() == (PROJECT / "goal.md").read_bytes()
     models = {path.name for path in tmp_path.rglob("*.sql")}
     assert models == {
-        path.name for folder in ("models", "macros", "tests") for path in (PROJECT / folder).rglob("*.sql")
+        path.name
+        for folder in ("models", "macros", "tests/generic", "tests/singular")
+        for path in (PROJECT / folder).rglob("*.sql")
     }
     done = dbt(tmp_path, "parse")
     assert done.returncode == 0, done.stdout[-3000:]
