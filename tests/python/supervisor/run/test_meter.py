@@ -90,7 +90,7 @@ def test_a_worker_that_was_there_before_counts_with_its_processor_time_from_then
 
 
 def test_memory_that_a_worker_shares_with_its_forked_children_counts_once() -> None:
-    program = "import os, sys; kept = b'x' * 200_000_000; os.fork(); print('ready', flush=True); sys.stdin.read()"
+    program = "import os, sys; kept = b'x' * 200_000_000; os.fork(); os.write(1, b'ready\\n'); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as fork:
