@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from loaders.config import configured_source_names, configured_tables
+from loaders.config import configured_source_names, configured_tables, read_sources
 from supervisor.common.errors import UsageError
 from supervisor.common.outcome import Outcome
 from supervisor.common.request import Request
@@ -78,12 +78,21 @@ def _run(
 ) -> Result:
     with request.sandbox(request.date) as notes:
         sources = configured_source_names()
-        check_tables(declared, configured_tables())
+        _check_mapping(declared)
         wanted = check_filter(request.source_filter, sources)
         asked = replace(request, sources=tuple(sources), source_filter=wanted, notes=tuple(notes))
         intake = SourceIntake(sources_to_collect(asked, before))
         summary = DayRun(asked, goal.bound_to(sources), warehouse, outlets, workers, run_id, intake).execute(before)
         return Result(summary.exit_code, summary)
+
+
+def _check_mapping(declared: Declarations) -> None:
+    try:
+        check_tables(declared, configured_tables())
+    except UsageError:
+        # what is wrong with the configuration itself comes first
+        read_sources()
+        raise
 
 
 def _nothing_to_do(request: Request, before: DayState, warehouse: Warehouse, outlets: Outlets) -> Result:

@@ -10,7 +10,7 @@ from end_to_end.helpers import Run, load_day, orchestrate
 OWN_SOURCE = {"SOURCES__FEED__KIND": "s3", "SOURCES__FEED__BUCKET_URL": "s3://bucket", "SOURCES__FEED__PATH": "x/"}
 
 
-@pytest.mark.parametrize("day", ["2025-02-30", "yesterday", "20251116", "2025-11-16'; drop table x", "2025-1-1"])
+@pytest.mark.parametrize("day", ["2025-02-30", "yestreday", "20251116", "2025-11-16'; drop table x", "2025-1-1"])
 def test_an_invalid_date(folder: Path, day: str) -> None:
     run = orchestrate(folder, "--date", day)
     assert run.exit_code == 2
