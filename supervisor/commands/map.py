@@ -24,6 +24,7 @@ from supervisor.common.files import write_file
 from supervisor.common.request import Sandbox
 from supervisor.common.text import plain_text
 from supervisor.dbt.declarations import yml_files
+from supervisor.dbt.project import read_project_vars
 from supervisor.scaffold.edits import insert_feed
 from supervisor.scaffold.guess import STANDARD_COLUMNS, Field, Guess, make_guess, match_fields
 from supervisor.scaffold.sample import take_samples
@@ -180,8 +181,8 @@ def _add_feed(project: Path, entity: str, model: str) -> Outcome:
     return Outcome(path, "added", f"feeds: '{model}'")
 
 
-def show_mapped(mapped: Sequence[Mapped], asked: Asked, out: Terminal) -> None:
-    """Write what was guessed, what came of the files, and what comes next."""
+def show_mapped(mapped: Sequence[Mapped], asked: Asked, has_entities: bool, out: Terminal) -> None:
+    """Write what was guessed, what came of the files, and what comes next: a project without an entity has no day to run."""
     for one in mapped:
         _show_guess(one, asked, out)
         _show_files(one.outcomes, out)
@@ -189,7 +190,7 @@ def show_mapped(mapped: Sequence[Mapped], asked: Asked, out: Terminal) -> None:
     for entity in entities:
         out.line(f"A guess, to be looked at: models/marts/_{entity}__models.yml")
     out.line("Next:")
-    out.command(command_line(asked.day, ""))
+    out.command(command_line(asked.day, "", "" if has_entities else "map SOURCE"))
 
 
 def _show_guess(one: Mapped, asked: Asked, out: Terminal) -> None:
@@ -266,7 +267,7 @@ def map_command(place: Place, asked: Asked, sandbox: Sandbox) -> int:
                 say_note(redact(f"source '{asked.source}', {asked.day}: {told.detail or told}"))
                 say_note(f"Look closer: {PROGRAM} check --date {asked.day}")
                 return 1
-        show_mapped(mapped, asked, out)
+        show_mapped(mapped, asked, bool(read_project_vars(place.project_dir).get("entities")), out)
         return 0
 
     return answer(work)

@@ -134,6 +134,13 @@ def test_the_output_fits_a_narrow_terminal_and_commands_are_not_broken(first: An
     assert not re.search(r"[^\x00-\x7f─]", first.output)
 
 
+def test_a_reference_alone_is_no_day_to_run(tmp_path: Path, project: Path) -> None:
+    ask(tmp_path, "init", ".")
+    answer = ask(tmp_path, "map", "postgres", "--table", "users", "--date", GOLDEN_DAY)
+    assert answer.exit_code == 0, answer.errors
+    assert answer.output.splitlines()[-1] == f"    python orchestrate.py map SOURCE --date {GOLDEN_DAY}"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
