@@ -31,8 +31,9 @@ def prune(place: Place, archive: str, today: date, *, dry_run: bool, as_json: bo
     def work(out: Terminal) -> int:
         retention, warehouse = retention_of(place), place.warehouse()
         problems: list[str] = []
-        with run_lock(warehouse.lock_path(place.work_dir), new_run_id(place.work_dir), warehouse):
-            open_days = find_open_days(place)
+        own_id = new_run_id(place.work_dir)
+        with run_lock(warehouse.lock_path(place.work_dir), own_id, warehouse):
+            open_days = find_open_days(place, own_id)
             expired = list(expired_raw(retention, warehouse, today, open_days, _reference_tables()))
             try:
                 expired += expired_files(retention, place.work_dir, place.target, archive, today, open_days)
@@ -51,11 +52,12 @@ def prune(place: Place, archive: str, today: date, *, dry_run: bool, as_json: bo
     return answer(work)
 
 
-def find_open_days(place: Place) -> frozenset[date]:
-    """Return the days on which something is still to be done or looked at."""
+def find_open_days(place: Place, own_id: str = "") -> frozenset[date]:
+    """Return the days on which something is still to be done or looked at; `own_id` is what the command holds the lock as."""
     warehouse = place.warehouse()
     lock = warehouse.lock_path(place.work_dir)
-    found = read_status(warehouse, lock, place.work_dir, configured_source_names(), most_days=_EVERY_DAY)
+    sources = configured_source_names()
+    found = read_status(warehouse, lock, place.work_dir, sources, most_days=_EVERY_DAY, own_id=own_id)
     return frozenset(day.date for day in found.days if day.state != COMPLETE or day.note)
 
 

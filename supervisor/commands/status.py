@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -117,6 +116,7 @@ def read_status(
     *,
     most_days: int = DEFAULT_DAYS,
     retention: Retention | None = None,
+    own_id: str = "",
 ) -> Status:
     """Look at days.
 
@@ -128,9 +128,10 @@ def read_status(
         span: First and last day; without it the last days that any run dealt with.
         most_days: How many days that are.
         retention: How long what is kept.
+        own_id: What the asking command holds the lock as.
     """
     holder = lock_holder(lock) or warehouse.remote_holder()
-    if holder is not None and holder.pid == os.getpid():
+    if holder is not None and holder.run_id == own_id:
         # a command that has taken the lock is nobody that it must keep away from
         holder = None
     from_runs = holder is not None and not warehouse.serves_readers

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 PROGRAM = "python orchestrate.py"
 DEFAULT_TARGET = "duckdb"
-REPEATED = {"--goal": ("", "replay", "plan"), "--archive": ("",)}
+REPEATED = {"--goal": ("", "replay", "plan"), "--archive": ("", "prune")}
 """Options that a printed command repeats when they were given, and the commands that take them; "" is the main one."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 

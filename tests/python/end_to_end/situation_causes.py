@@ -65,6 +65,7 @@ def check_with_a_remedy(tier: int, heals: bool, severity: str) -> Callable[[Path
             "{{ config(materialized='view') }}\nselect record_id from {{ ref('int_events_checked') }}\n"
             f"where device = 'unknown' and failure_reasons is null and {condition}\n"
         )
+        (folder / "tests/generic").mkdir(parents=True, exist_ok=True)
         (folder / "tests/generic/is_empty.sql").write_text(
             "{% test is_empty(model) %}\nselect * from {{ model }}\n{% endtest %}\n"
         )

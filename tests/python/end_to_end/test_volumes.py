@@ -78,4 +78,4 @@ def test_a_goal_on_an_unknown_source_is_a_mistake_with_the_list(folder: Path) ->
     run = load_day(folder, "--goal", "typo.md", day="2025-11-20", scale=SCALE)
     assert run.exit_code == 2
     assert "typo.md:3" in run.errors
-    assert "source 's4' is not configured; configured: s3, postgres, api" in run.errors
+    assert "'s4' is no configured source (s3, postgres, api) and no declared entity (events)" in run.errors

@@ -126,7 +126,8 @@ def test_a_file_written_while_it_is_read_is_read_again(tmp_path: Path, monkeypat
 
     def write_meanwhile(store: stores.Folder, listed: stores.StoredObject) -> Any:
         times.append(listed.key)
-        if listed.key.endswith("a.csv") and len(times) < 3:
+        # once only, whichever file is fetched first
+        if listed.key.endswith("a.csv") and times.count(listed.key) == 1:
             put(tmp_path, a=b"x\n10\n")
         yield from real(store, listed)
 
