@@ -145,6 +145,14 @@
     {{ expression }} ~ {{ pattern }}
 {%- endmacro %}
 
+{% macro postgres__new_record_id() -%}
+    row_number() over ()
+{%- endmacro %}
+
+{% macro postgres__record_id_type() -%}
+    {{ return('bigint') }}
+{%- endmacro %}
+
 {% macro postgres__split(expression) -%}
     string_to_array({{ expression }}, ',')
 {%- endmacro %}

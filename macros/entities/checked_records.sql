@@ -108,13 +108,13 @@ checked as (
         {{ names_that_hold(failures(declared, flagging, relations)) }} as flags,
         {{ names_that_hold(defaulted(declared)) }} as defaulted_fields
     from looked_up
+    {{ computed_once() }}
 
 )
 
 select
     ---------- where it came from
-    -- in no order: an engine could number the records on one core only
-    gen_random_uuid() as record_id,
+    {{ new_record_id() }} as record_id,
     source,
     source_rank,
     load_date,
@@ -135,6 +135,26 @@ select
     {%- endfor %}
     case when reasons is not null then payload end as payload
 from checked
+{%- endmacro %}
+
+{#-
+    What no other record of this build has. A number would do, but DuckDB numbers records on one core only; PostgreSQL numbers them
+    behind its workers, and a random id there costs as much as all else that is done with a record.
+-#}
+{% macro new_record_id() -%}
+    {{ adapter.dispatch('new_record_id')() }}
+{%- endmacro %}
+
+{% macro default__new_record_id() -%}
+    gen_random_uuid()
+{%- endmacro %}
+
+{% macro record_id_type() -%}
+    {{ return(adapter.dispatch('record_id_type')()) }}
+{%- endmacro %}
+
+{% macro default__record_id_type() -%}
+    {{ return('uuid') }}
 {%- endmacro %}
 
 {#- A column beside a field: two underscores, which no field may have. -#}
