@@ -21,6 +21,7 @@
         {% call statement('create_target') %}{{ create_published_table(target_relation, day) }}{% endcall %}
         {% do create_indexes(target_relation) %}
     {%- else -%}
+        {%- if config.get('contract').enforced %}{% do check_column_types(day, target_relation) %}{% endif -%}
         {% do process_schema_changes('append_new_columns', day, target_relation) %}
     {%- endif -%}
     {% do ensure_day(target_relation) %}
@@ -41,3 +42,17 @@
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
+
+{#- Refuses a table with another type than its contract: what is inserted is cast without a word, as 1.60 to 2 in a bigint. -#}
+{% macro check_column_types(day, table) -%}
+    {%- set kept = {} -%}
+    {%- for column in adapter.get_columns_in_relation(table) %}{% do kept.update({column.name: column.data_type}) %}{% endfor -%}
+    {%- for column in adapter.get_columns_in_relation(day) if kept.get(column.name, column.data_type) != column.data_type -%}
+        {{ exceptions.raise_compiler_error(
+            table.schema ~ '.' ~ table.identifier ~ ': the table has ' ~ column.name ~ ' as ' ~ kept[column.name] ~ ', and its contract as '
+            ~ column.data_type ~ ', so its values would be changed on their way. Rename the table and load its days again, '
+            ~ 'or change the column and see that its earlier days are right: alter table ' ~ table.schema ~ '.' ~ table.identifier
+            ~ ' alter column ' ~ column.quoted ~ ' type ' ~ column.data_type
+        ) }}
+    {%- endfor -%}
+{%- endmacro %}

@@ -357,13 +357,8 @@ def _key(connection: Any, fields: Sequence[Field], count: int) -> tuple[tuple[st
         return (best.name,), 0
     likely = sorted(able, key=lambda field: (_name_rank(field.name), rest(field)))[:10]
     pairs = list(combinations([field.name for field in able if field in likely], 2))
+    apart = _apart(connection, pairs) if pairs else {}
     if pairs:
-        # a pair without one of its parts counts for none
-        sums = ", ".join(
-            f'count(distinct ("{one}", "{other}")) filter ("{one}" is not null and "{other}" is not null)'
-            for one, other in pairs
-        )
-        apart = dict(zip(pairs, _row(connection, f"select {sums} from sampled"), strict=True))
         whole = [pair for pair in pairs if apart[pair] == count]
         if whole:
             # `min` keeps the first of equals, which is that of the earlier columns
@@ -373,12 +368,27 @@ def _key(connection: Any, fields: Sequence[Field], count: int) -> tuple[tuple[st
     if nearly:
         best = min(nearly, key=lambda field: (_name_rank(field.name), rest(field)))
         return (best.name,), rest(best)
+    # readings have no number: what measured, and when
+    moments = [field.name for field in fields if field.data_type in ("timestamp", "timestamptz") and field.present]
+    timed = [(field.name, moment) for field in likely for moment in moments if field.present]
+    if timed:
+        apart |= _apart(connection, timed)
+        pairs += timed
     if pairs:
         pair = max(pairs, key=lambda pair: apart[pair])
         if apart[pair] >= count * (1 - TOLERATED):
             return pair, count - apart[pair]
     best = max(able, key=lambda field: field.distinct)
     return (best.name,), rest(best)
+
+
+def _apart(connection: Any, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Count the records that each pair tells apart; a record without one of its parts counts for none."""
+    sums = ", ".join(
+        f'count(distinct ("{one}", "{other}")) filter ("{one}" is not null and "{other}" is not null)'
+        for one, other in pairs
+    )
+    return dict(zip(pairs, _row(connection, f"select {sums} from sampled"), strict=True))
 
 
 def _event_time(fields: Sequence[Field]) -> str | None:

@@ -125,6 +125,13 @@ def test_the_types_are_read_as_the_pipeline_reads_them() -> None:
             ("order_id",),
             1,
         ),
+        # what measured, and when, also where a few come twice
+        (
+            "select 's' || i % 4 as sensor, '2025-11-16 10:' || lpad(cast(least(i // 4, 23) as varchar), 2, '0') || ':00' as read_at, "
+            "i % 9 || '.5' as value from range(100) r (i)",
+            ("sensor", "read_at"),
+            4,
+        ),
         # unique by chance, and no key
         ("select i % 90 as id, i || '.25' as total from range(100) r (i)", ("id",), 10),
     ],
