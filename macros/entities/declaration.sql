@@ -66,7 +66,7 @@
     {%- set meta, where = column.config.meta, entity_name ~ '.' ~ column.name -%}
     {%- do _known_keys(where, meta, [
         'missing', 'case', 'timezone', 'references', 'between', 'one_of', 'matches', 'expression', 'outlier', 'corrections', 'dimension',
-        'pii', 'label',
+        'label',
     ]) -%}
     {%- set missing = meta.get('missing', 'reject' if column.name in key else 'accept') -%}
     {%- set default = missing.get('default') if missing is mapping else none -%}

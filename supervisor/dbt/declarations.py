@@ -29,7 +29,7 @@ _CHECKS = {
     "expression": ("expression",),
 }
 _OF_CHECKS = ("name", "reason", "dimension", "fails", "description")
-_FIELD_KEYS = (*_CHECKS, "case", "timezone", "outlier", "corrections", "dimension", "pii", "label", "holds")
+_FIELD_KEYS = (*_CHECKS, "case", "timezone", "outlier", "corrections", "dimension", "label", "holds")
 _OUTLIER_KEYS = ("by", "deviations", "at_least")
 _CORRECTION_KEYS = ("rule_id", "tier", "when", "set", "reason")
 _CALL = re.compile(r"\(\s*['\"](raw_\w+)['\"]\s*,\s*['\"](\w+)['\"]")
@@ -145,6 +145,9 @@ def _problems(mart: Mapping[str, Any]) -> Iterator[str]:
     for field in meta["key"] if isinstance(meta["key"], list) else [meta["key"]]:
         if field not in columns:
             yield f"{name}: the key names '{field}', which is no column" + _nearest(str(field), columns)
+    for field in meta["key"] if isinstance(meta["key"], list) else []:
+        if field in columns and _meta(columns[field]).get("missing", "reject") != "reject":
+            yield f"{name}.{field} is part of the key, so a record without it is rejected: missing must be reject, or left out"
     for field, column in columns.items():
         where, declared = f"{name}.{field}", _meta(column)
         yield from _unknown_keys(where, declared, _FIELD_KEYS)

@@ -358,7 +358,7 @@ class Summary(Part):
 
     def share_of(self, metric: str) -> str:
         """A share of the day for people, the same wherever it is shown: never rounded across the goal's threshold."""
-        limit = next((one.threshold for one in self.criteria if one.metric == metric), None)
+        limit = next((one.threshold for one in self.criteria if one.metric == metric and one.subject is None), None)
         return share(getattr(self, metric), against=limit)
 
     @property

@@ -42,6 +42,7 @@ def issues_of(summary: Summary) -> list[str]:
         (summary.missing_required, "record", "a required field is missing; kept, marked incomplete"),
         (summary.flagged, "out-of-range value", "flagged"),
         (summary.anomalies, "statistical outlier", "flagged for review"),
+        (summary.versions, "duplicate", "other values than the record that was kept: see int_duplicates"),
     ):
         if records:
             issues.append(f"{plural(records, noun)} ({note})")

@@ -84,7 +84,7 @@ def _transformation(summary: Summary) -> list[Row]:
 
 def _criterion_line(criterion: Criterion) -> str:
     name, limit = criterion.title, ""
-    if criterion.metric in QUALITY_METRICS:
+    if criterion.metric in QUALITY_METRICS and criterion.subject is None:
         name = str(criterion.metric).replace("_", " ").capitalize()
     if criterion.metric in QUALITY_METRICS or not criterion.met:
         limit = f" (threshold: {criterion.limit})"
@@ -95,7 +95,7 @@ def _criterion_line(criterion: Criterion) -> str:
 def _quality(summary: Summary, heading: str = "Quality Validation:") -> list[Row]:
     criteria = [one for one in summary.criteria if one.metric in QUALITY_METRICS and one.met is not None]
     lines = [_criterion_line(one) for one in criteria]
-    judged = {one.metric for one in criteria}
+    judged = {one.metric for one in criteria if one.subject is None}
     lines += [
         f"{metric.capitalize()}: {summary.share_of(metric)}"
         for metric in ("completeness", "accuracy", "consistency")

@@ -14,6 +14,12 @@ from supervisor.record.ledger import LoadOutcome
 from supervisor.show.console import Console, StepStatus
 
 _MOST_CHANGES = 10
+_DIMENSIONS = ("completeness", "accuracy", "consistency")
+_NOT_MEASURED = {
+    "completeness": "because no field is declared as required",
+    "accuracy": "because no check of a value is declared",
+    "consistency": "because no reference is declared, or nothing is there that could be referred to",
+}
 
 
 class Transcript:
@@ -129,9 +135,7 @@ class Transcript:
             ],
             "validate": lambda: [
                 f"Final record count: {total.published:,} (after deduplication)",
-                f"Completeness: {share_of(total.transformed - total.missing_required, total.transformed)}",
-                f"Accuracy: {share_of(total.transformed - total.flagged, total.transformed)}",
-                f"Consistency: {_consistency(total) or 'not checked'}",
+                *(f"{name.capitalize()}: {_score(total, name) or 'not measured'}" for name in _DIMENSIONS),
             ],
             "publish": lambda: [f"Published: {total.published:,} records"],
         }
@@ -186,9 +190,13 @@ class Transcript:
     def _measured(self, criteria: Sequence[CriterionResult], entities: Sequence[Entity]) -> None:
         """Show the checks with their figures and thresholds."""
         step, total = self._step, total_of(self._figures)
-        results = {one.criterion.metric: one for one in criteria}
+        results = {one.criterion.metric: one for one in criteria if one.criterion.subject is None}
 
-        def verdict(metric: str, score: str) -> None:
+        def verdict(metric: str) -> None:
+            score = _score(total, metric)
+            if score is None:
+                step((metric,), f"{metric.capitalize()} check: not measured, {_NOT_MEASURED[metric]}", "warning")
+                return
             result = results.get(metric)
             status: StepStatus = "failed" if result is not None and result.met is False else "ok"
             limit = "" if result is None else f" (threshold: {share(result.as_dict()['threshold'])})"
@@ -202,20 +210,16 @@ class Transcript:
             required = ", ".join(entity.required) or "none"
             step(("completeness", "fields", entity.name), f"Required fields{whose}: {required}", "info")
         step(("completeness", "missing"), f"Missing fields: {total.missing_required:,} records ({missing})", "info")
-        verdict("completeness", share_of(total.transformed - total.missing_required, total.transformed))
+        verdict("completeness")
         step(("accuracy", "range"), f"Range validation: {total.out_of_range:,} records out of range", "info")
         if total.out_of_range:
             text = f"Automated correction: {total.corrected:,} corrected, {total.flagged:,} flagged"
             step(("accuracy", "range", "corrected"), text, "ok")
-        verdict("accuracy", share_of(total.transformed - total.flagged, total.transformed))
-        score = _consistency(total)
-        if score is None:
-            text = "Consistency check: references could not be checked, because nothing is known that they refer to"
-            step(("consistency",), text, "warning")
-        else:
+        verdict("accuracy")
+        if score := _score(total, "consistency"):
             status: StepStatus = "failed" if total.dimensions["consistency"].failed else "ok"
             step(("consistency", "references"), f"Referential integrity: {score}", status)
-            verdict("consistency", score)
+        verdict("consistency")
         step(("duplicates",), f"Duplicate detection: {total.duplicates:,} found and removed", "ok")
         outliers = f"Anomaly detection: {total.anomalies:,} statistical outliers flagged for review"
         step(("anomalies",), outliers, "ok")
@@ -241,6 +245,6 @@ def _collect_lines(outcomes: Mapping[str, LoadOutcome]) -> list[str]:
     return lines + [f"Incomplete sources: {'; '.join(cut)}"] * bool(cut)
 
 
-def _consistency(total: DayFigures) -> str | None:
-    measured = total.dimensions.get("consistency")
+def _score(total: DayFigures, dimension: str) -> str | None:
+    measured = total.dimensions.get(dimension)
     return None if measured is None else share_of(measured.attempted - measured.failed, measured.attempted)

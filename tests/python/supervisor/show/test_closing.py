@@ -95,6 +95,7 @@ def test_what_deserves_a_look_is_listed_once_each() -> None:
         "3,000 records (a required field is missing; kept, marked incomplete)",
         "270 out-of-range values (flagged)",
         "235 statistical outliers (flagged for review)",
+        "1,138 duplicates (other values than the record that was kept: see int_duplicates)",
     ]
 
 
