@@ -146,11 +146,7 @@
 {%- endmacro %}
 
 {% macro postgres__new_record_id() -%}
-    row_number() over ()
-{%- endmacro %}
-
-{% macro postgres__record_id_type() -%}
-    {{ return('bigint') }}
+    cast(lpad(to_hex(row_number() over ()), 32, '0') as uuid)
 {%- endmacro %}
 
 {% macro postgres__split(expression) -%}

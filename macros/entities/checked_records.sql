@@ -149,14 +149,6 @@ from checked
     gen_random_uuid()
 {%- endmacro %}
 
-{% macro record_id_type() -%}
-    {{ return(adapter.dispatch('record_id_type')()) }}
-{%- endmacro %}
-
-{% macro default__record_id_type() -%}
-    {{ return('uuid') }}
-{%- endmacro %}
-
 {#- A column beside a field: two underscores, which no field may have. -#}
 {% macro helper(field, name) -%}
     {{ adapter.quote(field ~ '__' ~ name) }}

@@ -151,7 +151,7 @@
     {% else -%}
     select
         cast(null as {{ dbt.type_string() }}) as entity,
-        cast(null as {{ record_id_type() }}) as record_id,
+        cast(null as uuid) as record_id,
         cast(null as {{ dbt.type_string() }}) as source,
         cast(null as {{ dbt.type_string() }}) as source_object,
         cast(null as bigint) as source_row,

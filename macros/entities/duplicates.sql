@@ -155,7 +155,7 @@
     {% else -%}
     {{ no_rows({
         'entity': dbt.type_string(),
-        'record_id': record_id_type(),
+        'record_id': 'uuid',
         'source': dbt.type_string(),
         'record_key': dbt.type_string(),
         'kind': dbt.type_string(),

@@ -5,7 +5,7 @@ with found as (
     {%- else %}
     {{ no_rows({
         'entity': dbt.type_string(),
-        'record_id': record_id_type(),
+        'record_id': 'uuid',
         'source': dbt.type_string(),
         'source_object': dbt.type_string(),
         'source_row': 'bigint',

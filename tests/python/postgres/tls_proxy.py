@@ -101,14 +101,16 @@ def _serve(client: socket.socket, server: tuple[str, int], certificates: Certifi
             client = context.wrap_socket(client, server_side=True)
         with client:
             deaf = threading.Event()
-            threading.Thread(target=_answer, args=(upstream, client, deaf), daemon=True).start()
+            answering = threading.Thread(target=_answer, args=(upstream, client, deaf), daemon=True)
+            answering.start()
             while piece := client.recv(65_536):
                 verdict = cut(piece) if cut is not None else ""
                 if verdict == "after":
                     # the server does its work, and nobody hears of it
                     deaf.set()
                     upstream.sendall(piece)
-                    upstream.recv(65_536)
+                    # the other thread takes the answer: two that wait for it would leave one waiting for ever
+                    answering.join()
                 if verdict:
                     return
                 upstream.sendall(piece)
