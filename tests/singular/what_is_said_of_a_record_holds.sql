@@ -31,7 +31,10 @@ where {% if check.kind == 'missing' %}{{ adapter.quote(check.field) }} is null
     {%- elif check.kind == 'references' -%}
     {{ adapter.quote(check.field) }} is not null
     and exists (select 1 from {{ relation_of(check.model) }})
-    and {{ adapter.quote(check.field) }} not in (select {{ adapter.quote(check.column) }} from {{ relation_of(check.model) }})
+    and not exists (
+        select 1 from {{ relation_of(check.model) }} as others
+        where others.{{ adapter.quote(check.column) }} = records.{{ adapter.quote(check.field) }}
+    )
     {%- else %}{{ fails_check(check, by_name) }}{% endif %}
             {%- endset -%}
             {%- do queries.append(query) -%}
